@@ -1,0 +1,64 @@
+# The project's commands. `make` alone lists them. Versions of the programs used: hack/tools/versions.env.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+# Every step starts cargo, which uses all cores by itself; side by side they would only wait for each other's lock.
+.NOTPARALLEL:
+
+# The identity provider that `demo` and `bench` run against.
+PROVIDER ?= dex
+# More targets for `full`, for example: make full FULL_EXTRA="something"
+FULL_EXTRA ?=
+
+TOOLS := hack/tools/tools.sh
+
+.PHONY: help tools demo test full unit e2e crds lint bench fmt clean
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tools: ## Build the pinned tools (etcd, kube-apiserver, Dex, ...) into the cache folder
+	@$(TOOLS) install
+
+demo: tools ## Run the operator against a real API server and provider (PROVIDER=dex)
+	cargo build --workspace --bins
+	cargo run --quiet -p oidc-operator-e2e --bin demo -- --provider $(PROVIDER)
+
+test: ## Everything a change must pass: tools, lint, unit, e2e; ends with "N passed, N failed"
+	@hack/test.sh
+
+full: ## test, then bench, then what FULL_EXTRA names
+	$(MAKE) test
+	$(MAKE) bench
+	$(foreach target,$(FULL_EXTRA),$(MAKE) $(target) &&) true
+
+unit: ## Tests that need nothing but cargo
+	cargo test --workspace --exclude oidc-operator-e2e --no-fail-fast
+
+e2e: tools ## Tests against a real API server and real providers
+	cargo build --workspace --bins
+	cargo test -p oidc-operator-e2e --no-fail-fast
+
+crds: ## Write the CustomResourceDefinitions to crds/
+	cargo run --quiet --bin oidc-operator -- crds --output crds
+
+# cargo-deny leaves advisories out: they need a database that CI cannot reach. --offline: it would otherwise try.
+# The fetch is for crates of other platforms: a build leaves them out, cargo-deny reads the whole lock file.
+lint: ## Formatting, clippy, dependency rules
+	@$(TOOLS) install cargo-deny
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo fetch --quiet --locked
+	PATH="$$($(TOOLS) bin):$$PATH" cargo deny --offline check --hide-inclusion-graph bans licenses sources
+
+bench: tools ## Measure the operator against a real API server and provider (PROVIDER=dex)
+	cargo build --release --workspace --bins
+	cargo run --release -p oidc-operator-e2e --bin bench -- --provider $(PROVIDER)
+
+fmt: ## Format the code
+	cargo fmt --all
+
+clean: ## Remove what cargo built (the tools stay in the cache folder)
+	cargo clean

@@ -1,0 +1,41 @@
+//! Real parts for the tests, the demo and the benchmark: a Kubernetes control plane, Dex, the operator itself, a browserless
+//! login, and the faults between them. Everything listens on free loopback ports and ends with the process that started it.
+//!
+//! ```no_run
+//! use oidc_operator_e2e::{case, shared};
+//!
+//! // With `#[tokio::test]` above it:
+//! async fn namespaces_can_be_listed() {
+//!     case::run(async {
+//!         let cluster = shared::control_plane().await?;
+//!         cluster.kubectl()?.run(["get", "namespaces"]).await?;
+//!         Ok(())
+//!     })
+//!     .await;
+//! }
+//! ```
+//!
+//! How the parts hang together:
+//!
+//! ```text
+//!  tools (which binary) -> process (runs it, ends it) -> control_plane, dex, operator
+//!  ports, pki, workdir  (where and with which keys)   -> audit, kubectl, login, proxy (what a test asks and breaks)
+//! ```
+
+pub mod audit;
+pub mod case;
+pub mod control_plane;
+pub mod dex;
+pub mod http;
+pub mod kubectl;
+pub mod login;
+pub mod operator;
+pub mod pki;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+mod random;
+pub mod shared;
+pub mod tools;
+pub mod wait;
+pub mod workdir;

@@ -1,0 +1,236 @@
+//! A login as an application does it, without a browser: authorization code flow, token request, verified ID token
+//! (OpenID Connect Core 1.0, section 3.1; PKCE: RFC 7636).
+
+mod form;
+mod id_token;
+mod token;
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use url::Url;
+
+pub use token::{ClientAuth, secret_accepted};
+
+use crate::{dex, http, random};
+
+/// Far more than any identity provider takes between the first request and the redirect URI.
+const STEPS: usize = 12;
+
+/// Everything an application and its user need for a login.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The issuer; its discovery document says the rest.
+    pub issuer: String,
+    /// The CA that the application trusts, PEM.
+    pub ca_pem: String,
+    /// `client_id`.
+    pub client_id: String,
+    /// How the client proves itself at the token endpoint.
+    pub client_auth: ClientAuth,
+    /// One of the client's redirect URIs. Nothing is requested from it.
+    pub redirect_uri: String,
+    /// Scopes with spaces between them.
+    pub scope: String,
+    /// Whether to use PKCE (S256).
+    pub pkce: bool,
+    /// What the user types.
+    pub username: String,
+    /// What the user types.
+    pub password: String,
+}
+
+/// What a login gave.
+#[derive(Debug, Clone)]
+pub struct LoggedIn {
+    /// The claims of the ID token, whose signature, issuer, audience, expiry and nonce were verified.
+    pub claims: Value,
+    /// The token endpoint's whole answer: `id_token`, `access_token`, `refresh_token`, ...
+    pub tokens: Value,
+}
+
+/// What is used of the discovery document (OpenID Connect Discovery 1.0).
+#[derive(Debug, Clone, Deserialize)]
+pub struct Discovery {
+    /// Must be the issuer that was asked.
+    pub issuer: String,
+    /// Where the browser is sent.
+    pub authorization_endpoint: String,
+    /// Where the code is exchanged.
+    pub token_endpoint: String,
+    /// The keys of the ID tokens.
+    pub jwks_uri: String,
+}
+
+impl Login {
+    /// A login of Dex's user ([`dex::USER_EMAIL`]) with scope `openid profile email` and without PKCE.
+    pub fn new(issuer: &str, ca_pem: &str, client_id: &str, client_auth: ClientAuth, redirect_uri: &str) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            ca_pem: ca_pem.to_owned(),
+            client_id: client_id.to_owned(),
+            client_auth,
+            redirect_uri: redirect_uri.to_owned(),
+            scope: "openid profile email".to_owned(),
+            pkce: false,
+            username: dex::USER_EMAIL.to_owned(),
+            password: dex::USER_PASSWORD.to_owned(),
+        }
+    }
+
+    /// The same with PKCE.
+    #[must_use]
+    pub fn with_pkce(mut self) -> Self {
+        self.pkce = true;
+        self
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// The identity provider refuses any of it (the text has its words), or the ID token is not good.
+    pub async fn run(&self) -> Result<LoggedIn> {
+        let web = http::builder(&self.ca_pem)?
+            .cookie_store(true)
+            .redirect(Policy::none())
+            .build()?;
+        let discovery = discover(&web, &self.issuer).await?;
+        let (state, nonce, verifier) = (random::token()?, random::token()?, random::token()? + &random::token()?);
+
+        let mut start = Url::parse(&discovery.authorization_endpoint).context("authorization_endpoint")?;
+        start
+            .query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.client_id)
+            .append_pair("redirect_uri", &self.redirect_uri)
+            .append_pair("scope", &self.scope)
+            .append_pair("state", &state)
+            .append_pair("nonce", &nonce);
+        if self.pkce {
+            let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
+            start
+                .query_pairs_mut()
+                .append_pair("code_challenge", &challenge)
+                .append_pair("code_challenge_method", "S256");
+        }
+        let code = self.authorize(&web, start, &state).await.context("authorization")?;
+
+        let request = token::Exchange {
+            client_id: &self.client_id,
+            auth: &self.client_auth,
+            code: &code,
+            redirect_uri: &self.redirect_uri,
+            verifier: self.pkce.then_some(verifier.as_str()),
+        };
+        let tokens = token::exchange(&web, &discovery.token_endpoint, &request)
+            .await
+            .context("token request")?;
+        let keys = json(web.get(&discovery.jwks_uri).send().await?).await.context("JWKS")?;
+        let token = tokens["id_token"].as_str().context("no id_token in the answer")?;
+        let expected = id_token::Expected {
+            issuer: &self.issuer,
+            client_id: &self.client_id,
+            nonce: &nonce,
+        };
+        let claims = id_token::verify(token, &keys, &expected).context("ID token")?;
+        Ok(LoggedIn { claims, tokens })
+    }
+
+    /// Plays the browser and its user until the redirect URI comes up; gives the code.
+    async fn authorize(&self, web: &Client, start: Url, state: &str) -> Result<String> {
+        let mut here = start.clone();
+        let mut response = web.get(start).send().await?;
+        let mut password_given = false;
+        for _ in 0..STEPS {
+            let status = response.status();
+            if status.is_redirection() {
+                let location = response
+                    .headers()
+                    .get("location")
+                    .context("a redirect without location")?
+                    .to_str()?;
+                let next = here.join(location).with_context(|| format!("location {location}"))?;
+                if next.as_str().starts_with(&self.redirect_uri) {
+                    return code_of(&next, state);
+                }
+                response = web.get(next.clone()).send().await?;
+                here = next;
+                continue;
+            }
+            let page = response.text().await?;
+            let Some(form) = form::login_form(&page) else {
+                bail!("{here} answered {status}:\n{}", short(&page))
+            };
+            ensure!(!password_given, "the login was refused ({status}):\n{}", short(&page));
+            password_given = true;
+            let action = here
+                .join(&form.action)
+                .with_context(|| format!("form action {}", form.action))?;
+            response = web
+                .post(action.clone())
+                .form(&form.filled(&self.username, &self.password))
+                .send()
+                .await?;
+            here = action;
+        }
+        bail!("no end after {STEPS} steps; the last was {here}")
+    }
+}
+
+/// Fetches an issuer's discovery document.
+///
+/// # Errors
+/// It cannot be fetched, or names another issuer.
+pub async fn discover(web: &Client, issuer: &str) -> Result<Discovery> {
+    let url = format!("{issuer}/.well-known/openid-configuration");
+    let answer = json(web.get(&url).send().await.with_context(|| url.clone())?)
+        .await
+        .with_context(|| url.clone())?;
+    let discovery: Discovery = serde_json::from_value(answer).with_context(|| url.clone())?;
+    ensure!(
+        discovery.issuer == issuer,
+        "{url} is of the issuer {}",
+        discovery.issuer
+    );
+    Ok(discovery)
+}
+
+fn code_of(redirected: &Url, state: &str) -> Result<String> {
+    let value = |name: &str| {
+        redirected
+            .query_pairs()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    };
+    if let Some(error) = value("error") {
+        bail!("refused: {error}: {}", value("error_description").unwrap_or_default());
+    }
+    ensure!(value("state").as_deref() == Some(state), "the state came back changed");
+    value("code").with_context(|| format!("no code in {redirected}"))
+}
+
+async fn json(response: Response) -> Result<Value> {
+    let status = response.status();
+    let text = response.text().await?;
+    ensure!(status.is_success(), "{status}: {}", short(&text));
+    serde_json::from_str(&text).with_context(|| format!("not JSON: {}", short(&text)))
+}
+
+/// The words of a page, cut to what a person reads in a failed test.
+fn short(page: &str) -> String {
+    let mut text = String::new();
+    for (number, part) in page.split('<').enumerate() {
+        let words = if number == 0 {
+            part
+        } else {
+            part.split_once('>').map_or("", |(_, words)| words)
+        };
+        text.extend(words.split_whitespace().flat_map(|word| [word, " "]));
+    }
+    text.chars().take(400).collect()
+}

@@ -1,0 +1,565 @@
+//! The schema's own limits, both ways: lengths, counts, ranges, enums, patterns, sets.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+use oidc_operator::api::crd;
+use oidc_operator_e2e::case;
+use serde_json::{Value, json};
+
+use crate::{
+    server::Server,
+    table::{Attempt, Kind, create, place},
+};
+
+/// A field with what it just takes and what it does not.
+struct Limit {
+    field: &'static str,
+    taken: Vec<Attempt>,
+    refused: Vec<Attempt>,
+}
+
+fn limit<const T: usize, const R: usize>(field: &'static str, taken: [Value; T], refused: [Value; R]) -> Limit {
+    Limit {
+        field,
+        taken: taken.into_iter().map(create).collect(),
+        refused: refused.into_iter().map(create).collect(),
+    }
+}
+
+/// An enum: each of its values, and one that it does not have.
+fn choice<const N: usize>(field: &'static str, values: [&str; N], patch: impl Fn(&str) -> Value) -> Limit {
+    let first = values.first().copied().unwrap_or_default();
+    Limit {
+        field,
+        taken: values.iter().map(|value| create(patch(value))).collect(),
+        refused: [&format!("{first}x"), "no such", ""]
+            .map(|value| create(patch(value)))
+            .into(),
+    }
+}
+
+fn long(length: usize) -> String {
+    "a".repeat(length)
+}
+
+fn many(count: usize, item: impl Fn(usize) -> Value) -> Value {
+    (0..count).map(item).collect()
+}
+
+fn map(count: usize) -> Value {
+    (0..count).map(|number| (format!("k{number}"), json!("x"))).collect()
+}
+
+fn provider() -> Vec<Limit> {
+    let issuer = |patch: Value| json!({"issuer": patch});
+    let url = |length: usize| issuer(json!({"issuerURL": format!("https://dex.example.com/{}", long(length - 24))}));
+    let authority = |name: String| issuer(json!({"issuerCertificateAuthority": {"name": name}}));
+    let grpc = |patch: Value| json!({"dex": {"grpc": patch}});
+    let address = |length: usize| grpc(json!({"address": format!("{}:5557", long(length - 5))}));
+    let api = |patch: Value| json!({"adminAPI": patch});
+    let insecure = |parts: &[&str]| json!({"insecureTransport": {"allowed": parts}});
+    let namespaces = |patch: Value| json!({"clients": {"allowedNamespaces": patch}});
+    let selector = |patch: Value| namespaces(json!({"from": "Selector", "selector": patch}));
+    let values =
+        |values: Value| selector(json!({"matchExpressions": [{"key": "k", "operator": "In", "values": values}]}));
+    vec![
+        choice("spec.type", ["Dex"], |value| json!({"type": value})),
+        limit(
+            "spec.issuer",
+            [],
+            [json!({"issuer": null}), json!({"issuer": "https://dex.example.com"})],
+        ),
+        limit(
+            "spec.issuer.issuerURL",
+            [url(512)],
+            [
+                url(513),
+                issuer(json!({"issuerURL": ""})),
+                issuer(json!({"issuerURL": 1})),
+            ],
+        ),
+        limit(
+            "spec.issuer.issuerCertificateAuthority.name",
+            [authority(long(253))],
+            [authority(long(254)), authority(long(0))],
+        ),
+        choice("spec.dex.type", ["GRPC"], |value| json!({"dex": {"type": value}})),
+        limit(
+            "spec.dex.grpc.address",
+            [address(260)],
+            [
+                address(261),
+                grpc(json!({"address": "a:"})),
+                grpc(json!({"address": null})),
+            ],
+        ),
+        choice(
+            "spec.dex.grpc.certificateAuthority.kind",
+            ["ConfigMap", "Secret"],
+            |value| grpc(json!({"certificateAuthority": {"kind": value}})),
+        ),
+        limit(
+            "spec.dex.grpc.certificateAuthority.name",
+            [grpc(json!({"certificateAuthority": {"name": long(253)}}))],
+            [
+                grpc(json!({"certificateAuthority": {"name": long(254)}})),
+                grpc(json!({"certificateAuthority": {"name": ""}})),
+                grpc(json!({"certificateAuthority": {"name": null}})),
+            ],
+        ),
+        limit(
+            "spec.dex.grpc.certificateAuthority.key",
+            [grpc(json!({"certificateAuthority": {"key": long(253)}}))],
+            [
+                grpc(json!({"certificateAuthority": {"key": long(254)}})),
+                grpc(json!({"certificateAuthority": {"key": ""}})),
+            ],
+        ),
+        limit(
+            "spec.dex.grpc.clientCertificateSecretRef.name",
+            [grpc(json!({"clientCertificateSecretRef": {"name": long(253)}}))],
+            [
+                grpc(json!({"clientCertificateSecretRef": {"name": long(254)}})),
+                grpc(json!({"clientCertificateSecretRef": {"name": ""}})),
+            ],
+        ),
+        limit(
+            "spec.adminAPI.maxInFlight",
+            [api(json!({"maxInFlight": 1})), api(json!({"maxInFlight": 64}))],
+            [
+                api(json!({"maxInFlight": 0})),
+                api(json!({"maxInFlight": 65})),
+                api(json!({"maxInFlight": 1.5})),
+            ],
+        ),
+        limit(
+            "spec.adminAPI.requestsPerSecond",
+            [
+                api(json!({"requestsPerSecond": 1})),
+                api(json!({"requestsPerSecond": 1000})),
+            ],
+            [
+                api(json!({"requestsPerSecond": 0})),
+                api(json!({"requestsPerSecond": 1001})),
+            ],
+        ),
+        limit(
+            "spec.adminAPI.timeout",
+            [
+                api(json!({"timeout": "1s500ms"})),
+                api(json!({"timeout": "0h0m30s0ms"})),
+            ],
+            [
+                api(json!({"timeout": ""})),
+                api(json!({"timeout": "30"})),
+                api(json!({"timeout": "-1s"})),
+                api(json!({"timeout": "1.5s"})),
+                api(json!({"timeout": "1s1s1s1s1s"})),
+                api(json!({"timeout": "0".repeat(32) + "1s"})),
+            ],
+        ),
+        limit(
+            "spec.resyncInterval",
+            [json!({"resyncInterval": "23h59m59s999ms"})],
+            [
+                json!({"resyncInterval": "1d"}),
+                json!({"resyncInterval": "10 m"}),
+                json!({"resyncInterval": "000001s"}),
+                json!({"resyncInterval": 600}),
+            ],
+        ),
+        limit(
+            "spec.insecureTransport.allowed",
+            [
+                insecure(&["AdminAPI", "Discovery", "Endpoints"]),
+                insecure(&["AdminAPI"]),
+            ],
+            [
+                insecure(&[]),
+                insecure(&["Everything"]),
+                insecure(&["AdminAPI", "AdminAPI"]),
+                insecure(&["AdminAPI", "Discovery", "Endpoints", "AdminAPI"]),
+            ],
+        ),
+        limit(
+            "spec.clients.allowedNamespaces.from",
+            [
+                namespaces(json!({"from": "All"})),
+                namespaces(json!({"from": "Same"})),
+                selector(json!({})),
+            ],
+            [namespaces(json!({"from": "all"})), namespaces(json!({}))],
+        ),
+        limit(
+            "spec.clients.allowedNamespaces.selector.matchLabels",
+            [
+                selector(json!({"matchLabels": map(32)})),
+                selector(json!({"matchLabels": {"k": long(63)}})),
+            ],
+            [
+                selector(json!({"matchLabels": map(33)})),
+                selector(json!({"matchLabels": {"k": long(64)}})),
+            ],
+        ),
+        limit(
+            "spec.clients.allowedNamespaces.selector.matchExpressions",
+            [selector(
+                json!({"matchExpressions": many(32, |_| json!({"key": "k", "operator": "Exists"}))}),
+            )],
+            [selector(
+                json!({"matchExpressions": many(33, |_| json!({"key": "k", "operator": "Exists"}))}),
+            )],
+        ),
+        limit(
+            "spec.clients.allowedNamespaces.selector.matchExpressions.key",
+            [selector(
+                json!({"matchExpressions": [{"key": long(317), "operator": "Exists"}]}),
+            )],
+            [selector(
+                json!({"matchExpressions": [{"key": long(318), "operator": "Exists"}]}),
+            )],
+        ),
+        limit(
+            "spec.clients.allowedNamespaces.selector.matchExpressions.operator",
+            [selector(
+                json!({"matchExpressions": [{"key": "k", "operator": "DoesNotExist"}]}),
+            )],
+            [selector(
+                json!({"matchExpressions": [{"key": "k", "operator": long(13)}]}),
+            )],
+        ),
+        limit(
+            "spec.clients.allowedNamespaces.selector.matchExpressions.values",
+            [values(many(128, |_| json!("x"))), values(json!([long(63)]))],
+            [values(many(129, |_| json!("x"))), values(json!([long(64)]))],
+        ),
+    ]
+}
+
+fn client() -> Vec<Limit> {
+    let mut limits = client_fields();
+    limits.extend(client_lists());
+    limits.extend(client_outputs());
+    limits
+}
+
+fn client_fields() -> Vec<Limit> {
+    let reference = |patch: Value| json!({"providerRef": patch});
+    vec![
+        limit(
+            "spec.providerRef",
+            [],
+            [json!({"providerRef": null}), json!({"providerRef": "dex"})],
+        ),
+        limit(
+            "spec.providerRef.name",
+            [reference(json!({"name": long(253)}))],
+            [
+                reference(json!({"name": long(254)})),
+                reference(json!({"name": ""})),
+                reference(json!({"name": null})),
+            ],
+        ),
+        limit(
+            "spec.providerRef.namespace",
+            [reference(json!({"namespace": long(63)}))],
+            [
+                reference(json!({"namespace": long(64)})),
+                reference(json!({"namespace": ""})),
+            ],
+        ),
+        limit(
+            "spec.clientID",
+            [json!({"clientID": long(150)}), json!({"clientID": "a"})],
+            [json!({"clientID": long(151)}), json!({"clientID": ""})],
+        ),
+        limit(
+            "spec.type",
+            [json!({"type": "Confidential"}), json!({"type": "Public"})],
+            [json!({"type": "public"}), json!({"type": ""})],
+        ),
+        limit(
+            "spec.displayName",
+            [json!({"displayName": long(256)})],
+            [json!({"displayName": long(257)}), json!({"displayName": ""})],
+        ),
+        limit(
+            "spec.logoURI",
+            [json!({"logoURI": format!("https://a.example.com/{}", long(2026))})],
+            [
+                json!({"logoURI": format!("https://a.example.com/{}", long(2027))}),
+                json!({"logoURI": ""}),
+            ],
+        ),
+        limit(
+            "spec.tokenEndpointAuthMethod",
+            [
+                json!({"tokenEndpointAuthMethod": "client_secret_basic"}),
+                json!({"tokenEndpointAuthMethod": "client_secret_post"}),
+                json!({"type": "Public", "tokenEndpointAuthMethod": "none"}),
+            ],
+            [
+                json!({"tokenEndpointAuthMethod": "client_secret_jwt"}),
+                json!({"tokenEndpointAuthMethod": ""}),
+            ],
+        ),
+        choice("spec.pkce", ["Required", "Optional"], |value| json!({"pkce": value})),
+        choice(
+            "spec.idTokenSignedResponseAlg",
+            ["RS256", "ES256"],
+            |value| json!({"idTokenSignedResponseAlg": value}),
+        ),
+        choice(
+            "spec.enforcement",
+            ["BestEffort", "Strict"],
+            |value| json!({"enforcement": value}),
+        ),
+        choice(
+            "spec.adoption.policy",
+            ["Never"],
+            |value| json!({"adoption": {"policy": value}}),
+        ),
+        choice(
+            "spec.deletionPolicy",
+            ["Delete", "Retain"],
+            |value| json!({"deletionPolicy": value}),
+        ),
+    ]
+}
+
+fn client_lists() -> Vec<Limit> {
+    let uri = |number: usize| json!(format!("https://app.example.com/{number}"));
+    let uri_of = |length: usize| json!({"redirectURIs": [format!("https://app.example.com/{}", long(length - 24))]});
+    let scopes = |count: usize| {
+        let mut scopes = vec![json!("openid")];
+        scopes.extend((1..count).map(|number| json!(format!("s{number}"))));
+        json!({"scopes": scopes})
+    };
+    let claims =
+        |count: usize| json!({"claims": many(count, |number| json!({"name": format!("c{number}"), "type": "Groups"}))});
+    let claim = |claim: Value| json!({"claims": [claim]});
+    let constant = |length: usize| claim(json!({"name": "c", "type": "Constant", "constant": {"value": long(length)}}));
+    let attribute = |length: usize| {
+        claim(json!({"name": "c", "type": "UserAttribute", "userAttribute": {"attribute": long(length)}}))
+    };
+    let path = |path: &str| claim(json!({"name": "c", "type": "Groups", "groups": {"path": path}}));
+    let tokens = |tokens: &[&str]| claim(json!({"name": "c", "type": "Groups", "tokens": tokens}));
+    let all_grants = [
+        "authorization_code",
+        "refresh_token",
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    ];
+    vec![
+        limit(
+            "spec.redirectURIs",
+            [json!({"redirectURIs": many(32, uri)}), uri_of(1024)],
+            [
+                json!({"redirectURIs": many(33, uri)}),
+                uri_of(1025),
+                json!({"redirectURIs": [""]}),
+                json!({"redirectURIs": [null]}),
+                json!({"redirectURIs": "https://app.example.com/cb"}),
+            ],
+        ),
+        limit(
+            "spec.grantTypes",
+            [json!({"grantTypes": all_grants})],
+            [
+                json!({"grantTypes": []}),
+                json!({"grantTypes": ["authorization_code", "authorization_code"]}),
+                json!({"grantTypes": ["authorization_code", "implicit"]}),
+                json!({"grantTypes": ["authorization_code", "password"]}),
+            ],
+        ),
+        limit(
+            "spec.scopes",
+            [scopes(64), json!({"scopes": ["openid", long(256)]})],
+            [
+                scopes(65),
+                json!({"scopes": []}),
+                json!({"scopes": ["openid", long(257)]}),
+                json!({"scopes": ["openid", ""]}),
+                json!({"scopes": ["openid", "openid"]}),
+            ],
+        ),
+        limit(
+            "spec.claims",
+            [claims(32), claims(0)],
+            [
+                claims(33),
+                json!({"claims": [{"name": "c", "type": "Groups"}, {"name": "c", "type": "Groups", "groups": {"path": "Name"}}]}),
+            ],
+        ),
+        limit(
+            "spec.claims.name",
+            [claim(json!({"name": long(128), "type": "Groups"}))],
+            [
+                claim(json!({"name": long(129), "type": "Groups"})),
+                claim(json!({"name": "", "type": "Groups"})),
+            ],
+        ),
+        limit(
+            "spec.claims.type",
+            [],
+            [
+                claim(json!({"name": "c", "type": "Script"})),
+                claim(json!({"name": "c"})),
+            ],
+        ),
+        limit(
+            "spec.claims.constant.value",
+            [constant(1024), constant(0)],
+            [constant(1025)],
+        ),
+        limit(
+            "spec.claims.userAttribute.attribute",
+            [attribute(256)],
+            [attribute(257), attribute(0)],
+        ),
+        limit(
+            "spec.claims.groups.path",
+            [path("Name"), path("FullPath")],
+            [path("/a/b")],
+        ),
+        limit(
+            "spec.claims.tokens",
+            [tokens(&["IDToken", "AccessToken", "UserInfo"])],
+            [tokens(&[]), tokens(&["IDToken", "IDToken"]), tokens(&["RefreshToken"])],
+        ),
+    ]
+}
+
+fn client_outputs() -> Vec<Limit> {
+    let secret = |patch: Value| json!({"outputs": {"secret": patch}});
+    let config_map = |name: String| json!({"outputs": {"configMap": {"name": name}}});
+    vec![
+        limit(
+            "spec.outputs.secret.name",
+            [secret(json!({"name": long(248)}))],
+            [secret(json!({"name": long(249)})), secret(json!({"name": ""}))],
+        ),
+        limit(
+            "spec.outputs.secret.labels",
+            [
+                secret(json!({"labels": map(32)})),
+                secret(json!({"labels": {"k": long(63)}})),
+            ],
+            [
+                secret(json!({"labels": map(33)})),
+                secret(json!({"labels": {"k": long(64)}})),
+                secret(json!({"labels": {"k": 1}})),
+            ],
+        ),
+        limit(
+            "spec.outputs.secret.annotations",
+            [
+                secret(json!({"annotations": map(32)})),
+                secret(json!({"annotations": {"k": long(4096)}})),
+            ],
+            [
+                secret(json!({"annotations": map(33)})),
+                secret(json!({"annotations": {"k": long(4097)}})),
+            ],
+        ),
+        limit(
+            "spec.outputs.configMap.name",
+            [config_map(long(253))],
+            [config_map(long(254)), config_map(long(0))],
+        ),
+    ]
+}
+
+async fn check(server: &Server, kind: Kind, limits: &[Limit]) -> Result<()> {
+    let mut wrong = Vec::new();
+    let tested: BTreeSet<_> = limits
+        .iter()
+        .filter(|limit| !limit.refused.is_empty())
+        .map(|limit| limit.field.to_owned())
+        .collect();
+    let untested: Vec<_> = limited_fields(kind)?
+        .into_iter()
+        .filter(|field| !tested.contains(field))
+        .collect();
+    if !untested.is_empty() {
+        wrong.push(format!("limits without a case: {untested:?}"));
+    }
+    for limit in limits {
+        for attempt in &limit.taken {
+            let causes = server.attempt(kind, &attempt.complete(kind)).await?;
+            if !causes.is_empty() {
+                wrong.push(format!("refused: {attempt:?}\n  {causes:?}"));
+            }
+        }
+        for attempt in &limit.refused {
+            let causes = server.attempt(kind, &attempt.complete(kind)).await?;
+            // A missing union member is the parent's business too; what counts is that the field is named.
+            if !causes.iter().any(|cause| place(&cause.field).starts_with(limit.field)) {
+                wrong.push(format!(
+                    "{} not named in refusal of {attempt:?}\n  {causes:?}",
+                    limit.field
+                ));
+            }
+        }
+    }
+    ensure!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        kind.name(),
+        wrong.join("\n")
+    );
+    Ok(())
+}
+
+/// Fields of the spec with a limit in the schema.
+fn limited_fields(kind: Kind) -> Result<BTreeSet<String>> {
+    let crds = crd::all()?.into_iter().map(|(_, crd)| crd);
+    let crd = crds
+        .into_iter()
+        .find(|crd| crd.spec.names.kind == kind.name())
+        .context("no such CRD")?;
+    let crd = serde_json::to_value(crd)?;
+    let spec = crd
+        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
+        .context("no spec")?;
+    let mut found = BTreeSet::new();
+    collect(spec, "spec", &mut found);
+    Ok(found)
+}
+
+fn collect(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+    const LIMITS: [&str; 8] = [
+        "maxLength",
+        "minLength",
+        "maxItems",
+        "minItems",
+        "maxProperties",
+        "maximum",
+        "enum",
+        "pattern",
+    ];
+    if LIMITS.iter().any(|keyword| schema.get(keyword).is_some()) {
+        found.insert(path.to_owned());
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        collect(property, &format!("{path}.{name}"), found);
+    }
+    for keyword in ["items", "additionalProperties"] {
+        if schema[keyword].is_object() {
+            collect(&schema[keyword], path, found);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_limit_of_oidcprovider_works_both_ways() {
+    case::run(async { check(&Server::new().await?, Kind::Provider, &provider()).await }).await;
+}
+
+#[tokio::test]
+async fn every_limit_of_oidcclient_works_both_ways() {
+    case::run(async { check(&Server::new().await?, Kind::Client, &client()).await }).await;
+}

@@ -1,0 +1,6 @@
+//! Tests of the harness itself: what the other tests stand on.
+
+mod control_plane;
+mod dex;
+mod process;
+mod proxy;

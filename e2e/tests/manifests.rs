@@ -1,0 +1,312 @@
+//! The manifests that users apply: config/, its samples, and every example in the documentation, on a real API server.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use oidc_operator_e2e::{case, control_plane::ControlPlane, kubectl::Kubectl, shared, tools};
+use serde::Deserialize as _;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+const OPERATOR: &str = "system:serviceaccount:oidc-operator-system:oidc-operator";
+
+/// The shared control plane with `config/default` applied, as a user would.
+async fn installed() -> Result<(&'static ControlPlane, Kubectl)> {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let control_plane = shared::control_plane().await?;
+    let kubectl = control_plane.kubectl()?;
+    INSTALLED
+        .get_or_try_init(async || {
+            let applied = kubectl
+                .output(["apply", "--server-side", "-k", "config/default"], "")
+                .await?;
+            ensure!(applied.success, "{}", applied.stderr);
+            // Pod Security and deprecated APIs are warned of, not refused.
+            ensure!(!applied.stderr.contains("Warning"), "{}", applied.stderr);
+            kubectl
+                .run(["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])
+                .await?;
+            Ok(())
+        })
+        .await?;
+    Ok((control_plane, kubectl))
+}
+
+fn documents(text: &str) -> Result<Vec<Value>> {
+    let documents = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
+    let documents: Vec<Value> = documents.collect::<Result<_, _>>()?;
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+/// `Kind/name`, sorted.
+fn contents(documents: &[Value]) -> Vec<String> {
+    let name = |document: &Value| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        format!("{}/{}", text(&document["kind"]), text(&document["metadata"]["name"]))
+    };
+    let mut names: Vec<_> = documents.iter().map(name).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn the_default_installation_holds_all_it_needs_and_no_more() {
+    case::run(async {
+        let (_, kubectl) = installed().await?;
+        let documents = documents(&kubectl.run(["kustomize", "config/default"]).await?)?;
+        assert_eq!(
+            contents(&documents),
+            [
+                "ClusterRole/oidc-operator",
+                "ClusterRole/oidc-operator-client-editor",
+                "ClusterRole/oidc-operator-client-viewer",
+                "ClusterRoleBinding/oidc-operator",
+                "CustomResourceDefinition/oidcclients.oidc-operator.io",
+                "CustomResourceDefinition/oidcproviders.oidc-operator.io",
+                "Deployment/oidc-operator",
+                "Namespace/oidc-operator-system",
+                "ServiceAccount/oidc-operator",
+            ]
+        );
+        let again = kubectl.run(["diff", "--server-side", "-k", "config/default"]).await?;
+        assert_eq!(again, "", "applied, and still different");
+        Ok(())
+    })
+    .await;
+}
+
+/// Pod Security Admission sees Pods only, and here is nothing that makes any.
+#[tokio::test]
+async fn the_operators_pod_is_admitted_in_its_restricted_namespace() {
+    case::run(async {
+        let (_, kubectl) = installed().await?;
+        let deployment = kubectl
+            .get_json(["deployment", "oidc-operator", "-n", "oidc-operator-system"])
+            .await?;
+        let template = &deployment["spec"]["template"];
+        let mut spec = template["spec"].clone();
+        // Its token is mounted from a ConfigMap and an account that come a moment later.
+        spec["serviceAccountName"] = Value::Null;
+        spec["serviceAccount"] = Value::Null;
+        spec["automountServiceAccountToken"] = Value::Bool(false);
+        let mut pod = serde_json::json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "oidc-operator-try", "namespace": "oidc-operator-system"},
+            "spec": spec,
+        });
+        let create = ["create", "--dry-run=server", "-f", "-"];
+        wait_for_default_account(&kubectl).await?;
+        kubectl
+            .run_with_input(create, &pod.to_string())
+            .await
+            .context("the Pod as it is")?;
+        // The check checks something.
+        pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = Value::Bool(true);
+        let refused = kubectl.output(create, &pod.to_string()).await?;
+        ensure!(
+            !refused.success && refused.stderr.contains("violates PodSecurity"),
+            "{}",
+            refused.stderr
+        );
+        Ok(())
+    })
+    .await;
+}
+
+async fn wait_for_default_account(kubectl: &Kubectl) -> Result<()> {
+    let args = [
+        "wait",
+        "--for=create",
+        "serviceaccount/default",
+        "-n",
+        "oidc-operator-system",
+        "--timeout=30s",
+    ];
+    kubectl.run(args).await?;
+    Ok(())
+}
+
+/// Whether `user` may do that in `namespace`; a resource may have a subresource (`pods/exec`).
+async fn may(kubectl: &Kubectl, namespace: &str, user: &str, verb: &str, resource: &str) -> Result<bool> {
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let subresource = format!("--subresource={subresource}");
+    let args = [
+        "auth",
+        "can-i",
+        verb,
+        resource,
+        &subresource,
+        "-n",
+        namespace,
+        "--as",
+        user,
+    ];
+    let answer = kubectl.output(args, "").await?;
+    match answer.stdout.trim() {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => bail!("{verb} {resource}: {answer:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_operator_may_do_what_it_needs_and_nothing_else() {
+    case::run(async {
+        let (_, kubectl) = installed().await?;
+        let needed = [
+            (
+                "get list watch patch",
+                "oidcproviders.oidc-operator.io oidcclients.oidc-operator.io",
+            ),
+            (
+                "patch",
+                "oidcproviders.oidc-operator.io/status oidcclients.oidc-operator.io/status",
+            ),
+            ("get list watch create update patch delete", "secrets configmaps"),
+            ("get list watch", "namespaces"),
+            ("create patch", "events.events.k8s.io"),
+        ];
+        let refused = [
+            (
+                "create update delete deletecollection",
+                "oidcproviders.oidc-operator.io oidcclients.oidc-operator.io",
+            ),
+            ("deletecollection", "secrets configmaps"),
+            ("create patch delete", "namespaces"),
+            ("get create", "pods pods/exec serviceaccounts serviceaccounts/token"),
+            ("escalate bind create", "clusterroles roles rolebindings"),
+            ("impersonate", "users"),
+            ("patch", "deployments.apps"),
+        ];
+        for (rights, expected) in [(needed.as_slice(), true), (refused.as_slice(), false)] {
+            for (verbs, resources) in rights {
+                for (verb, resource) in verbs
+                    .split(' ')
+                    .flat_map(|verb| resources.split(' ').map(move |one| (verb, one)))
+                {
+                    assert_eq!(
+                        may(&kubectl, "kube-system", OPERATOR, verb, resource).await?,
+                        expected,
+                        "{verb} {resource}"
+                    );
+                }
+            }
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// Through the roles that Kubernetes brings: `edit` makes clients, `view` sees them, neither sees providers.
+#[tokio::test]
+async fn application_teams_get_clients_by_kubernetes_own_roles() {
+    case::run(async {
+        let (control_plane, kubectl) = installed().await?;
+        let namespace = control_plane.namespace("team").await?;
+        for role in ["edit", "view"] {
+            let user = format!("--user=team-{role}");
+            let role_flag = format!("--clusterrole={role}");
+            kubectl
+                .run(["create", "rolebinding", role, &role_flag, &user, "-n", &namespace])
+                .await?;
+        }
+        let may = async |user: &str, verb: &str, resource: &str| may(&kubectl, &namespace, user, verb, resource).await;
+        // kube-controller-manager puts the rules of our roles into theirs.
+        oidc_operator_e2e::wait::eventually("roles are aggregated", std::time::Duration::from_secs(30), async || {
+            ensure!(
+                may("team-edit", "create", "oidcclients.oidc-operator.io").await?,
+                "edit lacks create"
+            );
+            ensure!(
+                may("team-view", "list", "oidcclients.oidc-operator.io").await?,
+                "view lacks list"
+            );
+            Ok(())
+        })
+        .await?;
+        assert!(!may("team-view", "create", "oidcclients.oidc-operator.io").await?);
+        for user in ["team-edit", "team-view"] {
+            assert!(!may(user, "get", "oidcproviders.oidc-operator.io").await?, "{user}");
+            assert!(
+                !may(user, "patch", "oidcclients.oidc-operator.io/status").await?,
+                "{user}"
+            );
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn samples_are_accepted() {
+    case::run(async {
+        let (_, kubectl) = installed().await?;
+        let mut tried = 0;
+        for folder in fs::read_dir(tools::repository().join("config/samples"))? {
+            kubectl.apply_path(folder?.path()).await?;
+            tried += 1;
+        }
+        ensure!(tried > 0, "no samples");
+        Ok(())
+    })
+    .await;
+}
+
+/// ```` ```yaml ```` blocks of a page that hold our kinds.
+fn examples(page: &str) -> Vec<String> {
+    let blocks = page
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("\n```"));
+    blocks
+        .map(|(block, _)| block.to_owned())
+        .filter(|block| block.contains("apiVersion: oidc-operator.io/"))
+        .collect()
+}
+
+fn pages(folder: &Path, found: &mut Vec<(String, String)>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            pages(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push((path.display().to_string(), fs::read_to_string(&path)?));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_example_in_the_documentation_is_accepted() {
+    case::run(async {
+        let (_, kubectl) = installed().await?;
+        let mut all = Vec::new();
+        pages(&tools::repository().join("docs"), &mut all)?;
+        let readme = tools::repository().join("README.md");
+        if readme.is_file() {
+            all.push(("README.md".to_owned(), fs::read_to_string(readme)?));
+        }
+        let mut namespaces = BTreeSet::new();
+        let mut tried = 0;
+        for (page, text) in &all {
+            for example in examples(text) {
+                for document in documents(&example).with_context(|| format!("{page}:\n{example}"))? {
+                    if let Some(namespace) = document["metadata"]["namespace"].as_str()
+                        && namespaces.insert(namespace.to_owned())
+                    {
+                        let namespace = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+                        kubectl.apply(&namespace.to_string()).await?;
+                    }
+                }
+                let args = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"];
+                kubectl.run_with_input(args, &example).await.with_context(|| format!("{page}:\n{example}"))?;
+                tried += 1;
+            }
+        }
+        ensure!(tried >= 6, "{tried} examples found: are they still fenced as yaml?");
+        Ok(())
+    })
+    .await;
+}

@@ -1,0 +1,372 @@
+//! `OIDCClient`: an OAuth client that an application asks for, and where it finds the credentials.
+
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "the columns of kube's derive have the same type, and are told apart by name"
+)]
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::Condition;
+use crate::domain::{
+    client::{ClientType, GrantType, Pkce, SignatureAlgorithm, TokenEndpointAuthMethod},
+    model::{Enforcement, RotationCapability},
+};
+
+/// An OAuth client, described by the application team beside its application.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "oidc-operator.io",
+    version = "v1alpha1",
+    kind = "OIDCClient",
+    plural = "oidcclients",
+    shortname = "oidcc",
+    category = "oidc",
+    namespaced,
+    status = "OIDCClientStatus",
+    derive = "PartialEq",
+    doc = "An OAuth client at an OIDCProvider. Its credentials and CA bundle are written beside it.",
+    printcolumn(name = "Provider", type_ = "string", json_path = ".status.provider"),
+    printcolumn(name = "Client ID", type_ = "string", json_path = ".status.clientID"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Secret", type_ = "string", json_path = ".status.binding.name"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Issuer", type_ = "string", json_path = ".status.issuer", priority = 1),
+    selectable = ".spec.providerRef.name"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct OIDCClientSpec {
+    /// The OIDCProvider. Immutable.
+    pub provider_ref: ProviderReference,
+    /// The OAuth client identifier; `<namespace>_<name>` unless set. Immutable.
+    #[serde(rename = "clientID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 150))]
+    pub client_id: Option<String>,
+    /// Confidential (it can keep a secret) or Public.
+    #[serde(rename = "type", default)]
+    pub type_: ClientType,
+    /// What users see on the login page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub display_name: Option<String>,
+    /// A picture for the login page.
+    #[serde(rename = "logoURI", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub logo_uri: Option<String>,
+    /// Where codes may be sent. The first one is the one that output formats show.
+    #[serde(rename = "redirectURIs", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 1024)))]
+    pub redirect_uris: Option<Vec<String>>,
+    /// OAuth's registered names; authorization_code and refresh_token unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 5))]
+    pub grant_types: Option<Vec<GrantType>>,
+    /// How the application authenticates at the token endpoint; client_secret_basic unless set, none for Public.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_method: Option<TokenEndpointAuthMethod>,
+    /// Whether the application sends PKCE challenges (S256); Required for Public, Optional for Confidential unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pkce: Option<Pkce>,
+    /// The signature that the application expects on ID tokens; whatever the issuer uses unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_signed_response_alg: Option<SignatureAlgorithm>,
+    /// What the application asks for; openid, profile, email unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
+    pub scopes: Option<Vec<String>>,
+    /// Custom claims in tokens. Refused where the provider cannot make them (Dex).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub claims: Option<Vec<Claim>>,
+    /// BestEffort, or Strict: refuse where the provider would allow more than is said here.
+    #[serde(default)]
+    pub enforcement: EnforcementPolicy,
+    /// What is written beside the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Outputs>,
+    /// What to do where a client of this ID exists already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
+    /// What becomes of the client at the provider, and of the outputs, when this object is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// An OIDCProvider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderReference {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace; the client's own unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// A custom claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// Name of the claim.
+    #[schemars(length(min = 1, max = 128))]
+    pub name: String,
+    /// Where its value comes from; selects one block below.
+    #[serde(rename = "type")]
+    pub type_: ClaimType,
+    /// With `type: Groups`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupsClaim>,
+    /// With `type: Constant`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constant: Option<ConstantClaim>,
+    /// With `type: UserAttribute`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_attribute: Option<UserAttributeClaim>,
+    /// The tokens that carry it; all unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 3))]
+    pub tokens: Option<Vec<ClaimToken>>,
+}
+
+/// Sources of claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ClaimType {
+    /// The user's groups.
+    Groups,
+    /// The same value for everybody.
+    Constant,
+    /// An attribute of the user.
+    UserAttribute,
+}
+
+/// How groups are written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupsClaim {
+    /// Name, or FullPath (`/a/b`).
+    pub path: GroupPath,
+}
+
+/// Forms of a group's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum GroupPath {
+    /// The last part.
+    Name,
+    /// With its parents.
+    FullPath,
+}
+
+/// A constant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConstantClaim {
+    /// The value.
+    #[schemars(length(max = 1024))]
+    pub value: String,
+}
+
+/// A user's attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserAttributeClaim {
+    /// Its name at the provider.
+    #[schemars(length(min = 1, max = 256))]
+    pub attribute: String,
+}
+
+/// Tokens that can carry a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ClaimToken {
+    /// The ID token.
+    IDToken,
+    /// The access token.
+    AccessToken,
+    /// The userinfo answer.
+    UserInfo,
+}
+
+/// What to do where the provider would allow more than the spec says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EnforcementPolicy {
+    /// Go on, and say so in `status.enforcement`.
+    #[default]
+    BestEffort,
+    /// Refuse the client.
+    Strict,
+}
+
+/// What is written beside the application.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Outputs {
+    /// The Secret with the credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretOutput>,
+    /// The ConfigMap with the CA bundle and the endpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapOutput>,
+}
+
+/// The output Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretOutput {
+    /// Its name; `<name>-oidc` unless set. A new name moves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 248))]
+    pub name: Option<String>,
+    /// Labels to put on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 32), extend("additionalProperties" = {"type": "string", "maxLength": 63}))]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Annotations to put on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 32), extend("additionalProperties" = {"type": "string", "maxLength": 4096}))]
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// The output ConfigMap.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapOutput {
+    /// Its name; `<name>-oidc` unless set. A new name moves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub name: Option<String>,
+}
+
+/// What to do where a client of this ID exists already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Adoption {
+    /// Never: a client that this operator did not make for this object is refused.
+    pub policy: AdoptionPolicy,
+}
+
+/// Adoption policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AdoptionPolicy {
+    /// Refuse.
+    Never,
+}
+
+/// What becomes of the client when its object is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// The client is deleted at the provider, the outputs go with the object.
+    #[default]
+    Delete,
+    /// Both stay; an OIDCClient of the same name takes them back.
+    Retain,
+}
+
+/// What the operator found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OIDCClientStatus {
+    /// The generation of the spec that this status speaks of.
+    pub observed_generation: i64,
+    /// The provider, as `namespace/name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The OAuth client identifier.
+    #[serde(rename = "clientID", skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The issuer of this client's tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The provider's identifiers of the client; present while something of ours is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteStatus>,
+    /// What unset fields became.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<ResolvedFields>,
+    /// Who enforces what, by field of the spec.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub enforcement: BTreeMap<String, Enforcement>,
+    /// The Secret, for Service Binding (servicebinding.io, Provisioned Service).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+    /// About the credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<CredentialsStatus>,
+    /// The last value of the annotation `oidc-operator.io/reconcile-requested` that was carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_reconcile_request: Option<String>,
+    /// ProviderResolved, Accepted, Provisioned, CredentialsPublished, CredentialsVerified, Ready; Reconciling and
+    /// Stalled while they hold.
+    pub conditions: Vec<Condition>,
+}
+
+/// The provider's identifiers of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteStatus {
+    /// With Dex: the client ID.
+    pub id: String,
+}
+
+/// What unset fields became.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedFields {
+    /// Grants.
+    pub grant_types: Vec<GrantType>,
+    /// Authentication at the token endpoint.
+    pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// PKCE.
+    pub pkce: Pkce,
+    /// The scopes that formats write, with `offline_access` where refresh tokens need it.
+    pub scopes: Vec<String>,
+}
+
+/// Service Binding's Provisioned Service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Binding {
+    /// Name of the Secret.
+    pub name: String,
+}
+
+/// About the credentials. Never a secret, nor a hash of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialsStatus {
+    /// How a new secret takes effect at this provider.
+    pub rotation_capability: RotationCapability,
+    /// When the current secret was made (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_rotation: Option<String>,
+    /// The last proof that the provider accepts the written Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_proof: Option<ProofStatus>,
+}
+
+/// A proof of credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProofStatus {
+    /// When (RFC 3339).
+    pub time: String,
+    /// uid of the Secret that was tried.
+    #[serde(rename = "secretUID")]
+    pub secret_uid: String,
+    /// Its rotation attempt, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<String>,
+}

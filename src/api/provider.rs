@@ -1,0 +1,293 @@
+//! `OIDCProvider`: an identity provider, how to reach it, and who may make clients there.
+
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "the columns of kube's derive have the same type, and are told apart by name"
+)]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{CertificateAuthorityReference, Condition, LocalName, SecretReference};
+use crate::domain::model::Capabilities;
+
+/// An identity provider, described once by the platform team.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "oidc-operator.io",
+    version = "v1alpha1",
+    kind = "OIDCProvider",
+    plural = "oidcproviders",
+    shortname = "oidcp",
+    category = "oidc",
+    namespaced,
+    status = "OIDCProviderStatus",
+    derive = "PartialEq",
+    doc = "An identity provider: its issuer, how to reach its admin API, and who may make clients there.",
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Issuer", type_ = "string", json_path = ".status.issuer.url"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Clients", type_ = "integer", json_path = ".status.clients.total"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Version",
+        type_ = "string",
+        json_path = ".status.server.version",
+        priority = 1
+    ),
+    selectable = ".spec.type"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct OIDCProviderSpec {
+    /// Which product it is; selects the block below. Immutable.
+    #[serde(rename = "type")]
+    pub type_: ProviderType,
+    /// The issuer, as in OpenShift's Authentication.
+    pub issuer: Issuer,
+    /// Dex: required with `type: Dex`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dex: Option<DexSpec>,
+    /// Limits of the operator's calls to the admin API.
+    #[serde(rename = "adminAPI", default, skip_serializing_if = "Option::is_none")]
+    pub admin_api: Option<AdminApi>,
+    /// How often everything is looked at anew, changed or not; 10m unless set, spread by up to a tenth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"), length(max = 32))]
+    pub resync_interval: Option<String>,
+    /// Where plain http, or TLS without client certificate, is tolerated. For development.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insecure_transport: Option<InsecureTransport>,
+    /// Who may make clients here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientGrants>,
+}
+
+/// The products that the operator knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ProviderType {
+    /// Dex, <https://dexidp.io>.
+    Dex,
+}
+
+impl ProviderType {
+    /// As in the spec.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dex => "Dex",
+        }
+    }
+}
+
+/// The issuer of tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Issuer {
+    /// Exactly what tokens carry in `iss`, compared byte for byte with the discovery document. Immutable.
+    #[serde(rename = "issuerURL", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub issuer_url: Option<String>,
+    /// ConfigMap in this namespace with the CA of the issuer, in key `ca-bundle.crt`. Unset: the system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_certificate_authority: Option<LocalName>,
+}
+
+/// How Dex is managed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DexSpec {
+    /// By which interface. Immutable.
+    #[serde(rename = "type")]
+    pub type_: DexType,
+    /// Dex's gRPC API: required with `type: GRPC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<DexGrpc>,
+}
+
+/// Interfaces to Dex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DexType {
+    /// The gRPC API, with mutual TLS.
+    #[serde(rename = "GRPC")]
+    Grpc,
+}
+
+/// Dex's gRPC API (`grpc:` in its configuration).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DexGrpc {
+    /// `host:port`; the host must be in Dex's gRPC certificate.
+    #[schemars(length(min = 3, max = 260))]
+    pub address: String,
+    /// CA of Dex's gRPC certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<CertificateAuthorityReference>,
+    /// Secret of type `kubernetes.io/tls` with the operator's client certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_secret_ref: Option<SecretReference>,
+}
+
+/// Limits of the operator's calls to one provider's admin API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdminApi {
+    /// Calls under way at once; 8 unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub max_in_flight: Option<i32>,
+    /// Calls begun in a second, on average; 50 unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub requests_per_second: Option<i32>,
+    /// Deadline of one call; 30s unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"), length(max = 32))]
+    pub timeout: Option<String>,
+}
+
+/// What may be insecure. A standing warning in the condition `TransportSecure`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InsecureTransport {
+    /// The parts.
+    #[schemars(length(min = 1, max = 3))]
+    pub allowed: Vec<InsecurePart>,
+}
+
+/// Parts whose transport may be insecure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum InsecurePart {
+    /// The admin API: plain text, or TLS without client certificate.
+    AdminAPI,
+    /// The issuer and its discovery document over plain http.
+    Discovery,
+    /// Endpoints in the discovery document over plain http.
+    Endpoints,
+}
+
+/// Who may make clients at a provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientGrants {
+    /// The namespaces whose OIDCClients are served; only the provider's own unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+}
+
+/// A choice of namespaces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllowedNamespaces {
+    /// Same, All or Selector.
+    pub from: NamespacesFrom,
+    /// Labels of the namespaces: required with Selector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How namespaces are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NamespacesFrom {
+    /// The provider's own.
+    Same,
+    /// Every one.
+    All,
+    /// Those whose labels match.
+    Selector,
+}
+
+/// What the operator found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OIDCProviderStatus {
+    /// The generation of the spec that this status speaks of.
+    pub observed_generation: i64,
+    /// The issuer, as its discovery document and keys show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<IssuerStatus>,
+    /// The server behind the admin API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerStatus>,
+    /// What this provider can do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Capabilities>,
+    /// The OIDCClients that refer to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientCounts>,
+    /// The last value of the annotation `oidc-operator.io/reconcile-requested` that was carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_reconcile_request: Option<String>,
+    /// DiscoveryValid, AdminAPIReady, TransportSecure, Ready.
+    pub conditions: Vec<Condition>,
+}
+
+/// The issuer, as found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerStatus {
+    /// The issuer of tokens.
+    pub url: String,
+    /// Where users log in.
+    pub authorization_endpoint: String,
+    /// Where codes become tokens.
+    pub token_endpoint: String,
+    /// Where claims can be asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub userinfo_endpoint: Option<String>,
+    /// Where the keys are.
+    #[serde(rename = "jwksURI")]
+    pub jwks_uri: String,
+    /// Where sessions end, if the issuer has that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_session_endpoint: Option<String>,
+    /// Usable signature keys.
+    pub keys: Vec<KeyStatus>,
+    /// When the first certificate of `issuerCertificateAuthority` expires (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_authority_expires: Option<String>,
+}
+
+/// A signature key of the issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyStatus {
+    /// `kid`.
+    #[serde(rename = "keyID", skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// `kty`.
+    pub key_type: String,
+    /// `alg`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
+}
+
+/// The server behind the admin API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerStatus {
+    /// The product.
+    pub product: String,
+    /// Its version, as it tells it.
+    pub version: String,
+    /// Version of its admin API, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<i32>,
+}
+
+/// OIDCClients that refer to a provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientCounts {
+    /// All of them, as counted at the last pass over the provider.
+    pub total: i32,
+}

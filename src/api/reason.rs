@@ -1,0 +1,190 @@
+//! Why: one enum for the reasons of conditions, the names of Events and the labels of metrics.
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// A reason.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Reason {
+            /// All of them: docs/conditions.md names each.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// Reads a reason back; one that this version does not know is [`Reason::Pending`].
+            pub fn parse(text: &str) -> Self {
+                match text {
+                    $(stringify!($name) => Self::$name,)+
+                    _ => Self::Pending,
+                }
+            }
+
+            /// As it stands in conditions, Events and metrics.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Nothing was looked at yet.
+    Pending,
+    /// All is well.
+    Ready,
+    /// The provider was found, serves this namespace and is ready.
+    Resolved,
+    /// The provider can do all that the spec asks for.
+    Accepted,
+    /// Accepted, but the provider would allow more than the spec says (`status.enforcement`).
+    NotEnforced,
+    /// The client stands at the provider as the spec wants it.
+    Provisioned,
+    /// Secret and ConfigMap stand as the spec wants them.
+    Published,
+    /// The provider accepts the written credentials.
+    Verified,
+    /// There is nothing to verify: a public client has no secret.
+    NotApplicable,
+    /// An earlier condition does not hold; nothing was tried.
+    Blocked,
+    /// Being deleted.
+    Terminating,
+
+    // Provider of a client.
+    /// There is no such OIDCProvider.
+    ProviderNotFound,
+    /// The provider does not serve this namespace.
+    NamespaceNotAllowed,
+    /// The provider is not ready.
+    ProviderNotReady,
+    /// The provider is being deleted.
+    ProviderTerminating,
+
+    // Acceptance.
+    /// The provider cannot do what a field asks for.
+    UnsupportedByProvider,
+    /// `enforcement: Strict`, and the provider would allow more than the spec says.
+    EnforcementMissing,
+    /// A redirect URI is not allowed here (wildcard, plain http to another host).
+    RedirectURINotAllowed,
+    /// A client of this ID exists at the provider and is not ours.
+    ClientIDTaken,
+    /// Another OIDCClient of this provider has the same client ID, and was first.
+    ClientIDConflict,
+    /// The stored object cannot be read by this version of the operator.
+    InvalidObject,
+    /// The provider refuses what the spec asks for.
+    RefusedByProvider,
+
+    // Outputs.
+    /// A Secret or ConfigMap of that name exists and is not ours.
+    OutputNotOwned,
+    /// An output of a former object of the same name is still being deleted.
+    WaitingForGarbageCollection,
+    /// Kubernetes refuses the output.
+    OutputRefused,
+    /// Secret and ConfigMap want the same name as another OIDCClient's.
+    OutputConflict,
+
+    // Credentials.
+    /// The provider refuses the written credentials.
+    CredentialsRefused,
+    /// The proof could not be carried out.
+    ProofUnavailable,
+    /// The client secret in the output Secret was edited or deleted: a new one is made.
+    SecretReplaced,
+
+    // Reaching a provider.
+    /// Connection refused, DNS, reset.
+    Unreachable,
+    /// No answer in time.
+    Timeout,
+    /// TLS failed: CA, name, expiry, or a refused client certificate.
+    TLSFailed,
+    /// The credentials were refused.
+    Unauthorized,
+    /// The credentials have too few rights.
+    Forbidden,
+    /// Too many requests.
+    Throttled,
+    /// The server answers something else than expected.
+    UnexpectedAnswer,
+    /// The server failed.
+    ServerError,
+    /// The server cannot do that.
+    Unsupported,
+
+    // Discovery.
+    /// The discovery document is there, names the issuer and has usable keys.
+    DiscoveryValid,
+    /// The document names another issuer.
+    IssuerMismatch,
+    /// The document is not one.
+    InvalidDocument,
+    /// There is no usable signature key.
+    NoUsableKey,
+    /// An endpoint is plain http.
+    InsecureEndpoint,
+
+    // Admin API.
+    /// The admin API answers, and the credentials are good.
+    AdminAPIReady,
+    /// All transport is protected.
+    TransportSecure,
+    /// Part of the transport is not protected, as `insecureTransport` allows.
+    InsecureTransport,
+    /// A Secret that the spec refers to is missing.
+    SecretNotFound,
+    /// A Secret that the spec refers to lacks the label `oidc-operator.io/credential`.
+    SecretNotLabelled,
+    /// A ConfigMap that the spec refers to is missing.
+    ConfigMapNotFound,
+    /// A key is missing.
+    KeyNotFound,
+    /// A key holds no usable certificate or private key.
+    InvalidCertificate,
+    /// The provider waits for clients to be deleted.
+    ClientsRemain,
+
+    // Events only.
+    /// The client was created at the provider.
+    Created,
+    /// The client was changed at the provider.
+    Updated,
+    /// The client was deleted at the provider and created again, because it cannot be changed in place.
+    Recreated,
+    /// The client was deleted at the provider.
+    Deleted,
+    /// The client and its outputs stay, as `deletionPolicy: Retain` says.
+    Retained,
+    /// The client was gone at the provider and was created again with the same secret.
+    Restored,
+    /// Something of ours may be left at the provider.
+    LeftBehind,
+    /// An output was edited or deleted and was written again.
+    OutputRepaired,
+
+    // The operator's own.
+    /// Work goes on.
+    Progressing,
+    /// A retry is under way.
+    Retrying,
+    /// A person must change something.
+    ActionRequired,
+    /// Kubernetes refused or failed a call.
+    KubernetesError,
+    /// The pass took too long.
+    DeadlineExceeded,
+    /// A defect of the operator.
+    InternalError,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,79 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Provisions OIDC clients in identity providers from Kubernetes resources.
+#[derive(Debug, Parser)]
+#[command(name = "oidc-operator", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator.
+    Run(Box<RunArgs>),
+    /// Write the CRDs, generated from the types.
+    Crds(CrdsArgs),
+}
+
+/// How the operator runs.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Names this installation in the marks it leaves at identity providers; keep it when a cluster is rebuilt.
+    /// Default: the uid of namespace kube-system.
+    #[arg(long, env = "OIDC_OPERATOR_OWNER_ID")]
+    pub owner_id: Option<String>,
+
+    /// How long a deletion waits for an unreachable provider before the object is let go.
+    #[arg(long, env = "OIDC_OPERATOR_DELETION_TIMEOUT", default_value = "10m", value_parser = parse_duration)]
+    pub deletion_timeout: Duration,
+
+    /// Passes over OIDCClients under way at once.
+    #[arg(long, env = "OIDC_OPERATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
+
+    /// Where /healthz, /readyz and /metrics listen.
+    #[arg(long, env = "OIDC_OPERATOR_HEALTH_ADDR", default_value = "0.0.0.0:8080")]
+    pub health_addr: SocketAddr,
+
+    /// Form of the log.
+    #[arg(long, env = "OIDC_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+
+    /// What is logged, as in tracing's EnvFilter.
+    #[arg(long, env = "OIDC_OPERATOR_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// Forms of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Human,
+}
+
+/// Where the CRDs go.
+#[derive(Clone, Debug, Args)]
+pub struct CrdsArgs {
+    /// The folder; standard output unless set.
+    #[arg(long)]
+    pub output: Option<PathBuf>,
+}
+
+/// Durations as everywhere in this project: `90s`, `10m`, `1h30m`.
+///
+/// # Errors
+/// When `text` is not such a duration.
+pub fn parse_duration(text: &str) -> Result<Duration> {
+    crate::domain::duration::parse(text)
+        .with_context(|| format!("{text:?} is not a duration such as 90s, 10m or 1h30m"))
+}

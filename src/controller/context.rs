@@ -1,0 +1,187 @@
+//! What every pass holds.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use kube::{Client, Resource};
+
+use super::{gather, registry::Registry, triggers::Triggers};
+use crate::{
+    api::{OIDCClient, OIDCProvider},
+    domain::ResourceName,
+    kubernetes::events::Events,
+    plan::{Step, snapshot::Settings},
+    telemetry::metrics::Metrics,
+};
+
+/// A pass ends after this time, counted from when it holds its permit.
+pub const PASS_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Where objects are read: the watch's store in production.
+#[async_trait]
+pub trait Objects: Send + Sync {
+    /// Waits until everything that exists has been seen once: absence means nothing before.
+    async fn ready(&self);
+    /// An OIDCClient.
+    async fn client(&self, name: &ResourceName) -> Option<Arc<OIDCClient>>;
+    /// An OIDCProvider.
+    async fn provider(&self, name: &ResourceName) -> Option<Arc<OIDCProvider>>;
+    /// The OIDCClients that refer to a provider.
+    async fn clients_of(&self, provider: &ResourceName) -> Vec<Arc<OIDCClient>>;
+    /// Labels of a namespace, and whether it is being deleted; `None`: not known (yet).
+    async fn namespace(&self, name: &str) -> Option<crate::plan::snapshot::NamespaceView>;
+}
+
+/// Lets a test end a pass before or after a step, as a crash would.
+#[async_trait]
+pub trait Gate: Send + Sync {
+    /// Before a step runs; `false`: the process "dies" here.
+    async fn before(&self, step: &Step) -> bool;
+    /// After it ran.
+    async fn after(&self, step: &Step) -> bool;
+}
+
+/// Never ends anything.
+pub struct Open;
+
+#[async_trait]
+impl Gate for Open {
+    async fn before(&self, _: &Step) -> bool {
+        true
+    }
+    async fn after(&self, _: &Step) -> bool {
+        true
+    }
+}
+
+/// What every pass holds.
+pub struct Context {
+    /// Kubernetes.
+    pub kube: Client,
+    /// Objects.
+    pub objects: Arc<dyn Objects>,
+    /// How this operator runs.
+    pub settings: Settings,
+    /// What this process knows of each provider.
+    pub registry: Registry,
+    /// Numbers.
+    pub metrics: Metrics,
+    /// Events.
+    pub events: Events,
+    /// Wakes passes.
+    pub triggers: Triggers,
+    /// Where a test ends a pass.
+    pub gate: Arc<dyn Gate>,
+    /// Own writes that the watch may not have shown yet.
+    pub recent: Recent,
+    /// Tries since the last success, by object.
+    pub attempts: Attempts,
+}
+
+/// The newest version of objects that this process wrote, until the watch has caught up: a pass never decides on a
+/// version older than its own last write.
+#[derive(Default)]
+pub struct Recent {
+    clients: Mutex<HashMap<ResourceName, Arc<OIDCClient>>>,
+    providers: Mutex<HashMap<ResourceName, Arc<OIDCProvider>>>,
+    /// uid to resourceVersion.
+    outputs: Mutex<HashMap<String, String>>,
+}
+
+impl Recent {
+    /// Notes a client as the API server answered it.
+    pub fn wrote_client(&self, object: OIDCClient) {
+        lock(&self.clients).insert(gather::name_of(object.meta()), Arc::new(object));
+    }
+
+    /// Notes a provider as the API server answered it.
+    pub fn wrote_provider(&self, object: OIDCProvider) {
+        lock(&self.providers).insert(gather::name_of(object.meta()), Arc::new(object));
+    }
+
+    /// The newer of the two versions of a client.
+    pub fn client(&self, seen: Arc<OIDCClient>) -> Arc<OIDCClient> {
+        newer(&mut lock(&self.clients), seen)
+    }
+
+    /// The newer of the two versions of a provider.
+    pub fn provider(&self, seen: Arc<OIDCProvider>) -> Arc<OIDCProvider> {
+        newer(&mut lock(&self.providers), seen)
+    }
+
+    /// Notes an output that was written, so that its echo wakes nobody.
+    pub fn wrote_output(&self, uid: &str, resource_version: &str) {
+        lock(&self.outputs).insert(uid.to_owned(), resource_version.to_owned());
+    }
+
+    /// Is this the echo of our own write?
+    pub fn is_echo(&self, uid: &str, resource_version: &str) -> bool {
+        lock(&self.outputs)
+            .get(uid)
+            .is_some_and(|version| version == resource_version)
+    }
+
+    /// Forgets an output that is gone.
+    pub fn forget_output(&self, uid: &str) {
+        lock(&self.outputs).remove(uid);
+    }
+
+    /// Forgets a client that is gone.
+    pub fn forget_client(&self, name: &ResourceName) {
+        lock(&self.clients).remove(name);
+    }
+
+    /// Forgets a provider that is gone.
+    pub fn forget_provider(&self, name: &ResourceName) {
+        lock(&self.providers).remove(name);
+    }
+}
+
+/// The newer of what was seen and what was written; what the watch has caught up with is forgotten.
+fn newer<K: Resource>(written: &mut HashMap<ResourceName, Arc<K>>, seen: Arc<K>) -> Arc<K> {
+    let version = |object: &K| {
+        object
+            .meta()
+            .resource_version
+            .as_ref()
+            .and_then(|version| version.parse::<u64>().ok())
+    };
+    let name = gather::name_of(seen.meta());
+    match written.get(&name) {
+        Some(own) if version(own) > version(&seen) => own.clone(),
+        Some(_) => {
+            written.remove(&name);
+            seen
+        }
+        None => seen,
+    }
+}
+
+/// Tries since the last success (kube's error policy counts none).
+#[derive(Default)]
+pub struct Attempts(Mutex<HashMap<(&'static str, ResourceName), u32>>);
+
+impl Attempts {
+    /// Counts a failed try and says how many there were before it.
+    pub fn failed(&self, kind: &'static str, name: &ResourceName) -> u32 {
+        let mut attempts = lock(&self.0);
+        let count = attempts.entry((kind, name.clone())).or_default();
+        let before = *count;
+        *count = count.saturating_add(1);
+        before
+    }
+
+    /// Forgets the tries of an object that is well, or gone.
+    pub fn succeeded(&self, kind: &'static str, name: &ResourceName) {
+        lock(&self.0).remove(&(kind, name.clone()));
+    }
+}
+
+/// A poisoned lock guards plain data here: what it holds is still good.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,230 @@
+//! IO in: what a decision about one OIDCClient needs.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{ConfigMap, Secret},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::{Api, ResourceExt as _, api::ListParams};
+
+use super::{
+    context::Context,
+    registry::{Runtime, State},
+};
+use crate::{
+    api::{OIDCClient, OIDCProvider, provider::ProviderType},
+    domain::{
+        ClientSecret, ResourceName,
+        names::next_secret_name,
+        vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, GROUP, LABEL_CLIENT_UID},
+    },
+    kubernetes::client::{KubeError, within},
+    plan::snapshot::{
+        ClientView, ModelRef, NamespaceView, OutputView, OutputsView, OwnerView, PresentProvider, ProviderView,
+        RemoteView, Supply,
+    },
+    publish::Data,
+};
+
+/// The name of a namespaced object.
+pub fn name_of(meta: &ObjectMeta) -> ResourceName {
+    ResourceName::new(
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.name.as_deref().unwrap_or_default(),
+    )
+}
+
+/// An OIDCClient, as plans see it.
+pub fn client(object: &OIDCClient) -> ClientView {
+    let annotations = object.annotations();
+    ClientView {
+        name: name_of(&object.metadata),
+        uid: object.uid().unwrap_or_default(),
+        generation: object.metadata.generation.unwrap_or_default(),
+        finalizer: object
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == CLIENT_FINALIZER),
+        deletion: object.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+        orphan: annotations.contains_key(ANNOTATION_ORPHAN),
+        reconcile_request: annotations.get(ANNOTATION_RECONCILE_REQUESTED).cloned(),
+        spec: object.spec.clone(),
+        status: object.status.clone().unwrap_or_default(),
+    }
+}
+
+/// The provider that an OIDCClient refers to.
+pub fn client_provider(object: &OIDCClient) -> ResourceName {
+    let reference = &object.spec.provider_ref;
+    let own = object.metadata.namespace.as_deref().unwrap_or_default();
+    ResourceName::new(reference.namespace.as_deref().unwrap_or(own), &reference.name)
+}
+
+/// A namespace, as plans see it.
+pub fn namespace(meta: &ObjectMeta) -> NamespaceView {
+    NamespaceView {
+        labels: meta.labels.clone().unwrap_or_default(),
+        terminating: meta.deletion_timestamp.is_some(),
+    }
+}
+
+/// Its provider, as plans see it. `exists`: the object, from the store.
+pub fn provider(exists: Option<&OIDCProvider>, state: Option<&State>) -> ProviderView {
+    let Some(object) = exists else {
+        return ProviderView::NotFound;
+    };
+    let Some(state) = state.filter(|state| state.looked_at) else {
+        return ProviderView::Starting;
+    };
+    ProviderView::Present(Box::new(PresentProvider {
+        grants: object.spec.clients.clone(),
+        terminating: object.metadata.deletion_timestamp.is_some(),
+        credentials_gone: state.credentials_gone,
+        facts: state.facts.clone(),
+        not_ready: state.not_ready.clone(),
+        resync: state.resync,
+        model: Some(ModelRef(model(object.spec.type_))),
+    }))
+}
+
+/// The pure half of each driver.
+pub fn model(provider: ProviderType) -> std::sync::Arc<dyn crate::domain::Model> {
+    match provider {
+        ProviderType::Dex => std::sync::Arc::new(crate::idp::dex::DexModel),
+    }
+}
+
+/// Fresh random values.
+pub fn supply() -> Supply {
+    let attempt = ClientSecret::generate();
+    Supply {
+        secret: ClientSecret::generate(),
+        // Not a secret: a name for a try, short enough to read.
+        attempt: attempt
+            .expose()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(12)
+            .collect(),
+    }
+}
+
+/// The outputs, live: a LIST on our label, and a GET of each name that the list did not show.
+///
+/// # Errors
+/// When Kubernetes cannot be asked.
+pub async fn outputs(context: &Context, client: &ClientView) -> Result<OutputsView, KubeError> {
+    let namespace = &client.name.namespace;
+    let params = ListParams::default().labels(&format!("{LABEL_CLIENT_UID}={}", client.uid));
+    let secrets: Api<Secret> = Api::namespaced(context.kube.clone(), namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(context.kube.clone(), namespace);
+    let (listed_secrets, listed_maps) = tokio::try_join!(
+        within(&context.metrics, "list secrets", secrets.list(&params)),
+        within(&context.metrics, "list configmaps", maps.list(&params)),
+    )?;
+    let mut view = OutputsView {
+        secrets: listed_secrets.items.into_iter().map(secret).collect(),
+        config_maps: listed_maps.items.into_iter().map(config_map).collect(),
+    };
+    let secret_name = client.secret_name();
+    if !has(&view.secrets, &secret_name) {
+        // A staged Secret of a foreign hand matters only where a rotation is about to begin: it is found by its POST.
+        for name in [secret_name.clone(), next_secret_name(&secret_name)] {
+            if !has(&view.secrets, &name) {
+                let found = within(&context.metrics, "get secrets", secrets.get_opt(&name)).await?;
+                view.secrets.extend(found.map(secret));
+            }
+        }
+    }
+    let map_name = client.config_map_name();
+    if !has(&view.config_maps, &map_name) {
+        let found = within(&context.metrics, "get configmaps", maps.get_opt(&map_name)).await?;
+        view.config_maps.extend(found.map(config_map));
+    }
+    Ok(view)
+}
+
+fn has(list: &[OutputView], name: &str) -> bool {
+    list.iter().any(|output| output.name == name)
+}
+
+/// A Secret, as plans see it.
+pub fn secret(object: Secret) -> OutputView {
+    let data = object
+        .data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.0))
+        .collect();
+    view(object.metadata, data, object.type_, object.immutable)
+}
+
+/// A ConfigMap, as plans see it.
+pub fn config_map(object: ConfigMap) -> OutputView {
+    let mut data: Data = object
+        .data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.into_bytes()))
+        .collect();
+    data.extend(
+        object
+            .binary_data
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(key, value)| (key, value.0)),
+    );
+    view(object.metadata, data, None, object.immutable)
+}
+
+fn view(meta: ObjectMeta, data: Data, type_: Option<String>, immutable: Option<bool>) -> OutputView {
+    OutputView {
+        name: meta.name.unwrap_or_default(),
+        uid: meta.uid.unwrap_or_default(),
+        resource_version: meta.resource_version.unwrap_or_default(),
+        terminating: meta.deletion_timestamp.is_some(),
+        owners: meta.owner_references.iter().flatten().map(owner).collect(),
+        labels: meta.labels.unwrap_or_default(),
+        annotations: meta.annotations.unwrap_or_default(),
+        data,
+        type_,
+        immutable: immutable.unwrap_or_default(),
+    }
+}
+
+/// An owner reference, as plans see it.
+pub fn owner(reference: &OwnerReference) -> OwnerView {
+    OwnerView {
+        is_client: reference.kind == "OIDCClient" && reference.api_version.split('/').next() == Some(GROUP),
+        name: reference.name.clone(),
+        uid: reference.uid.clone(),
+    }
+}
+
+/// The client at the provider: from memory where that is good enough, else by a request.
+pub async fn remote(runtime: &Runtime, state: &State, client_id: &str, fresh: bool) -> RemoteView {
+    if !fresh && let known @ RemoteView::Present { .. } = runtime.remembered(client_id) {
+        return known;
+    }
+    let Some(driver) = &state.driver else {
+        return RemoteView::Failed(crate::domain::IdpError::new(
+            crate::domain::IdpErrorKind::Unreachable,
+            "connect",
+            "the admin API was not set up",
+        ));
+    };
+    match driver.get(client_id).await {
+        Ok(Some(client)) => RemoteView::Present {
+            client,
+            evidence: crate::plan::snapshot::Evidence::Fresh,
+        },
+        Ok(None) => RemoteView::Absent,
+        Err(error) => RemoteView::Failed(error),
+    }
+}
+
+/// Labels of ours on a map, for tests and triggers.
+pub fn client_uid(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(LABEL_CLIENT_UID).map(String::as_str)
+}

@@ -1,0 +1,24 @@
+//! The loop: gather, plan, execute, report; once for providers, once for clients.
+//!
+//! | file | what |
+//! |---|---|
+//! | `context` | what every pass holds |
+//! | `registry`, `metered` | what this process knows of each provider, and the bulkhead around its admin API |
+//! | `connect` | from a provider's spec and the objects it refers to, to a driver |
+//! | `provider`, `client` | one pass over one object |
+//! | `gather` | IO in |
+//! | `execute` | IO out: one request a step |
+//! | `report` | status, only on change; Events |
+//! | `run` | streams, queues, start and end |
+
+pub mod client;
+pub mod connect;
+pub mod context;
+pub mod execute;
+pub mod gather;
+pub mod metered;
+pub mod provider;
+pub mod registry;
+pub mod report;
+pub mod run;
+pub mod triggers;

@@ -1,0 +1,249 @@
+//! One pass over one OIDCProvider: references, driver, issuer, admin API, list; then its clients are woken.
+
+use std::{sync::Arc, time::Instant};
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::{
+    connect::{self, References},
+    context::Context,
+    gather,
+    registry::{Runtime, State},
+    report,
+};
+use crate::{
+    api::{OIDCClient, OIDCProvider, provider::InsecurePart},
+    domain::{
+        IdpErrorKind, ProviderFacts, ResourceName,
+        vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, PROVIDER_FINALIZER},
+    },
+    idp::{
+        Driver,
+        http::HttpClient,
+        issuer::{self, IssuerRequest},
+    },
+    kubernetes::{client::KubeError, finalizer},
+    plan::{
+        provider::{AdminProblem, Findings, IssuerProblem, Server, status},
+        resolve,
+        verdict::Requeue,
+    },
+};
+
+/// The kind, for counting tries.
+pub const KIND: &str = "OIDCProvider";
+
+/// One pass over a provider.
+///
+/// # Errors
+/// When Kubernetes fails a call.
+pub async fn pass(context: &Context, name: &ResourceName) -> Result<Option<Requeue>, KubeError> {
+    let Some(object) = context.objects.provider(name).await else {
+        context.registry.forget(name);
+        wake(context, name).await;
+        return Ok(None);
+    };
+    let mut object = context.recent.provider(object);
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    let has_finalizer = report::carries(object.as_ref(), PROVIDER_FINALIZER);
+    if deleting && !has_finalizer {
+        return Ok(None);
+    }
+    if !deleting && !has_finalizer {
+        finalizer(context, &object, true).await?;
+        object = context.recent.provider(object);
+    }
+    let references = connect::references(context, &name.namespace, &object.spec).await?;
+    let clients = context.objects.clients_of(name).await;
+    let waiting_for = if deleting { remaining(&clients) } else { Vec::new() };
+    if deleting && may_end(&object, &references, &waiting_for) {
+        finalizer(context, &object, false).await?;
+        context.registry.forget(name);
+        wake(context, name).await;
+        return Ok(None);
+    }
+    let runtime = context.registry.get_or_make(name, &object.uid().unwrap_or_default());
+    let before = runtime.state();
+    let (after, findings) = look(context, &object, &references, &runtime, &before, &clients, waiting_for).await;
+    let resync = after.resync;
+    let news = differs(&before, &after) || asked(&object);
+    runtime.set_state(after);
+    let old = object.status.clone().unwrap_or_default();
+    let generation = object.metadata.generation.unwrap_or_default();
+    let new = status(&object.spec, &old, generation, &findings, Timestamp::now());
+    wake_clients(context, &runtime, &clients, news || deleting);
+    report::provider(context, &object, &new).await?;
+    Ok(Some(findings.requeue(resync)))
+}
+
+/// A provider waits only for clients that have something there, and not where it could not help them any more.
+fn may_end(object: &OIDCProvider, references: &References, waiting_for: &[String]) -> bool {
+    waiting_for.is_empty() || references.credentials_gone || object.annotations().contains_key(ANNOTATION_ORPHAN)
+}
+
+fn remaining(clients: &[Arc<OIDCClient>]) -> Vec<String> {
+    let mut names: Vec<String> = clients
+        .iter()
+        .filter(|client| report::carries(client.as_ref(), CLIENT_FINALIZER))
+        .map(|client| gather::name_of(&client.metadata).to_string())
+        .collect();
+    names.sort();
+    names
+}
+
+fn asked(object: &OIDCProvider) -> bool {
+    let asked = object.annotations().get(ANNOTATION_RECONCILE_REQUESTED);
+    asked.is_some()
+        && asked
+            != object
+                .status
+                .as_ref()
+                .and_then(|status| status.last_reconcile_request.as_ref())
+}
+
+async fn finalizer(context: &Context, object: &OIDCProvider, wanted: bool) -> Result<(), KubeError> {
+    let (kube, metrics) = (&context.kube, &context.metrics);
+    let written = finalizer::set(kube, metrics, "patch oidcproviders", object, PROVIDER_FINALIZER, wanted).await?;
+    match written {
+        Some(object) if wanted => context.recent.wrote_provider(object),
+        _ => context.recent.forget_provider(&gather::name_of(&object.metadata)),
+    }
+    Ok(())
+}
+
+/// Looks at issuer and admin API, both at once.
+async fn look(
+    context: &Context,
+    object: &OIDCProvider,
+    references: &References,
+    runtime: &Runtime,
+    before: &State,
+    clients: &[Arc<OIDCClient>],
+    waiting_for: Vec<String>,
+) -> (State, Findings) {
+    let spec = &object.spec;
+    let fingerprint = connect::fingerprint(spec, references);
+    let http = match &references.issuer_ca {
+        Ok(ca) => connect::issuer_http(spec, ca.as_ref())
+            .map_err(|error| IssuerProblem::Issuer(crate::domain::IssuerError::Request(error))),
+        Err(problem) => Err(IssuerProblem::Reference(problem.clone())),
+    };
+    // The same connection where nothing changed: a token, a channel and the limits live on.
+    let same = before.driver.clone().filter(|_| before.fingerprint == fingerprint);
+    let driver = match (&references.admin, same, &http) {
+        (Err(problem), ..) => Err(AdminProblem::Reference(problem.clone())),
+        (Ok(_), Some(driver), _) => Ok(driver),
+        (Ok(admin), None, Ok(http)) => connect::driver(context, spec, admin, http.clone()),
+        // The admin API is looked at all the same, so that a person sees both problems at once.
+        (Ok(admin), None, Err(_)) => match connect::issuer_http(spec, None) {
+            Ok(http) => connect::driver(context, spec, admin, http),
+            Err(error) => Err(AdminProblem::Call(error)),
+        },
+    };
+    let (issuer, admin) = tokio::join!(
+        look_at_issuer(object, references, http),
+        look_at_admin(runtime, &driver)
+    );
+    let findings = Findings {
+        issuer,
+        admin,
+        insecure: connect::insecure(spec),
+        capabilities: Some(gather::model(spec.type_).capabilities()),
+        clients: i32::try_from(clients.len()).unwrap_or(i32::MAX),
+        waiting_for,
+        request: object.annotations().get(ANNOTATION_RECONCILE_REQUESTED).cloned(),
+    };
+    let not_ready = match (&findings.issuer, &findings.admin) {
+        (Ok(_), Ok(_)) => None,
+        (_, Err(_)) => Some("its admin API cannot be used".to_owned()),
+        (Err(_), _) => Some("its issuer cannot be used".to_owned()),
+    };
+    let state = State {
+        looked_at: true,
+        facts: findings.issuer.as_ref().ok().cloned().or_else(|| before.facts.clone()),
+        driver: driver.ok(),
+        fingerprint,
+        not_ready,
+        credentials_gone: references.credentials_gone,
+        resync: connect::resync(spec),
+    };
+    (state, findings)
+}
+
+async fn look_at_issuer(
+    object: &OIDCProvider,
+    references: &References,
+    http: Result<HttpClient, IssuerProblem>,
+) -> Result<Arc<ProviderFacts>, IssuerProblem> {
+    let http = http?;
+    let insecure_endpoints_allowed = connect::allows(&object.spec, InsecurePart::Endpoints);
+    let request = IssuerRequest {
+        issuer: object.spec.issuer.issuer_url.as_deref().unwrap_or_default(),
+        discovery_url: None,
+        insecure_endpoints_allowed,
+    };
+    let (discovery, keys) = issuer::read(&http, &request).await.map_err(IssuerProblem::Issuer)?;
+    let ca = references.issuer_ca.as_ref().ok().and_then(Option::as_ref);
+    Ok(Arc::new(ProviderFacts {
+        provider_type: object.spec.type_.as_str(),
+        discovery,
+        keys,
+        ca_bundle: ca.map(crate::domain::CaBundle::to_pem).unwrap_or_default(),
+        ca_expiry: ca.map(crate::domain::CaBundle::earliest_expiry),
+        insecure_endpoints_allowed,
+    }))
+}
+
+/// Version, then the list of all clients: what drifted is found here, in bulk.
+async fn look_at_admin(
+    runtime: &Runtime,
+    driver: &Result<Arc<dyn Driver>, AdminProblem>,
+) -> Result<Server, AdminProblem> {
+    let driver = driver.as_ref().map_err(Clone::clone)?;
+    let server = driver.probe().await.map_err(AdminProblem::Call)?;
+    let began = Instant::now();
+    if server.bulk_list {
+        match driver.list().await {
+            Ok(rows) => runtime.listed(began, rows),
+            // This server cannot: every client is asked for by its id instead.
+            Err(error) if error.kind == IdpErrorKind::Unsupported => runtime.forget_all(),
+            Err(error) => return Err(AdminProblem::Call(error)),
+        }
+    } else {
+        runtime.forget_all();
+    }
+    Ok(Server {
+        product: server.product,
+        version: server.version,
+        api_version: server.api_version,
+    })
+}
+
+/// Does anything differ that clients depend on?
+fn differs(before: &State, after: &State) -> bool {
+    before.looked_at != after.looked_at
+        || before.facts != after.facts
+        || before.not_ready != after.not_ready
+        || before.fingerprint != after.fingerprint
+        || before.credentials_gone != after.credentials_gone
+        || before.resync != after.resync
+}
+
+/// Wakes all clients where the provider has news for them, else those that the list shows otherwise than last seen.
+fn wake_clients(context: &Context, runtime: &Runtime, clients: &[Arc<OIDCClient>], all: bool) {
+    let ready = runtime.state().not_ready.is_none();
+    for client in clients {
+        let view = gather::client(client);
+        if all || (ready && !runtime.unchanged(&resolve::client_id(&view))) {
+            context.triggers.client(view.name);
+        }
+    }
+}
+
+/// Wakes all clients of a provider that is gone.
+async fn wake(context: &Context, provider: &ResourceName) {
+    for client in context.objects.clients_of(provider).await {
+        context.triggers.client(gather::name_of(&client.metadata));
+    }
+}

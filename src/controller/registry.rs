@@ -1,0 +1,224 @@
+//! What this process knows of each provider, and of the clients there.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, RwLock},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Semaphore;
+
+use super::context::lock;
+use crate::{
+    domain::{ObservedClient, ProviderFacts, ResourceName},
+    idp::Driver,
+    plan::snapshot::{Evidence, RemoteView},
+};
+
+/// All providers that were looked at.
+pub struct Registry {
+    runtimes: Mutex<HashMap<ResourceName, Arc<Runtime>>>,
+    /// Passes over clients whose provider does not exist.
+    homeless: Arc<Semaphore>,
+    passes: usize,
+}
+
+impl Registry {
+    /// An empty registry; `passes`: passes over one provider's clients under way at once.
+    pub fn new(passes: usize) -> Self {
+        Self {
+            runtimes: Mutex::default(),
+            homeless: Arc::new(Semaphore::new(passes)),
+            passes,
+        }
+    }
+
+    /// What is known of a provider, if it was looked at.
+    pub fn get(&self, name: &ResourceName) -> Option<Arc<Runtime>> {
+        lock(&self.runtimes).get(name).cloned()
+    }
+
+    /// The same, made where it is not there or belongs to a former object of this name.
+    pub fn get_or_make(&self, name: &ResourceName, uid: &str) -> Arc<Runtime> {
+        let mut runtimes = lock(&self.runtimes);
+        match runtimes.get(name) {
+            Some(runtime) if runtime.uid == uid => runtime.clone(),
+            _ => {
+                let runtime = Arc::new(Runtime::new(uid, self.passes));
+                runtimes.insert(name.clone(), runtime.clone());
+                runtime
+            }
+        }
+    }
+
+    /// Forgets a provider that is gone.
+    pub fn forget(&self, name: &ResourceName) {
+        lock(&self.runtimes).remove(name);
+    }
+
+    /// The queue of passes over the clients of one provider: first come, first served, and no provider's clients wait
+    /// for another's.
+    pub fn bulkhead(&self, provider: &ResourceName) -> Arc<Semaphore> {
+        self.get(provider)
+            .map_or_else(|| self.homeless.clone(), |runtime| runtime.passes.clone())
+    }
+}
+
+/// One provider.
+pub struct Runtime {
+    uid: String,
+    passes: Arc<Semaphore>,
+    state: RwLock<Arc<State>>,
+    remotes: Mutex<Remotes>,
+}
+
+/// What the last pass over the provider found.
+#[derive(Clone, Default)]
+pub struct State {
+    /// Was it looked at by this process?
+    pub looked_at: bool,
+    /// Its issuer.
+    pub facts: Option<Arc<ProviderFacts>>,
+    /// Its driver.
+    pub driver: Option<Arc<dyn Driver>>,
+    /// What the driver was built from.
+    pub fingerprint: String,
+    /// Why it cannot be used now.
+    pub not_ready: Option<String>,
+    /// Is the Secret with its admin credentials missing?
+    pub credentials_gone: bool,
+    /// How often everything is looked at anew.
+    pub resync: Duration,
+}
+
+/// Clients at the provider, as seen.
+#[derive(Default)]
+struct Remotes {
+    /// The last list: when its fetch began, and its rows by client ID.
+    list: Option<(Instant, HashMap<String, ObservedClient>)>,
+    /// What a pass saw or wrote last, by client ID.
+    known: HashMap<String, (Instant, ObservedClient)>,
+    /// When the last write ended; `None`: one is under way, or died.
+    writes: HashMap<String, Option<Instant>>,
+}
+
+impl Runtime {
+    fn new(uid: &str, passes: usize) -> Self {
+        Self {
+            uid: uid.to_owned(),
+            passes: Arc::new(Semaphore::new(passes)),
+            state: RwLock::default(),
+            remotes: Mutex::default(),
+        }
+    }
+
+    /// What the last pass over the provider found.
+    pub fn state(&self) -> Arc<State> {
+        self.state
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces it.
+    pub fn set_state(&self, state: State) {
+        *self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(state);
+    }
+
+    /// What is known of a client without asking. A row of a list is evidence only if its fetch began after our last
+    /// write to that client ended; absence from a list is never evidence.
+    pub fn remembered(&self, client_id: &str) -> RemoteView {
+        let remotes = lock(&self.remotes);
+        let written = match remotes.writes.get(client_id) {
+            Some(None) => return RemoteView::Unknown,
+            Some(Some(ended)) => Some(*ended),
+            None => None,
+        };
+        let known = remotes.known.get(client_id);
+        let list = remotes
+            .list
+            .as_ref()
+            .filter(|(began, _)| written.is_none_or(|ended| *began > ended))
+            .filter(|(began, _)| known.is_none_or(|(seen, _)| began > seen));
+        let client = match (list, known) {
+            (Some((_, rows)), _) => rows.get(client_id),
+            (None, Some((_, client))) => Some(client),
+            (None, None) => None,
+        };
+        client.map_or(RemoteView::Unknown, |client| RemoteView::Present {
+            client: client.clone(),
+            evidence: Evidence::Listed,
+        })
+    }
+
+    /// Notes how a client looked at the end of a pass; `None`: it is gone, or nobody knows.
+    pub fn remember(&self, client_id: &str, client: Option<ObservedClient>) {
+        let mut remotes = lock(&self.remotes);
+        match client {
+            Some(client) => drop(remotes.known.insert(client_id.to_owned(), (Instant::now(), client))),
+            None => drop(remotes.known.remove(client_id)),
+        }
+    }
+
+    /// Forgets a client that is nobody's business any more.
+    pub fn forget(&self, client_id: &str) {
+        let mut remotes = lock(&self.remotes);
+        remotes.known.remove(client_id);
+        remotes.writes.remove(client_id);
+        if let Some((_, rows)) = &mut remotes.list {
+            rows.remove(client_id);
+        }
+    }
+
+    /// Forgets all that was seen, so that every client is asked for anew.
+    pub fn forget_all(&self) {
+        let mut remotes = lock(&self.remotes);
+        remotes.known.clear();
+        remotes.list = None;
+    }
+
+    /// A write to a client begins: until it ends, nothing seen is evidence.
+    pub fn write_begins(&self, client_id: &str) {
+        lock(&self.remotes).writes.insert(client_id.to_owned(), None);
+    }
+
+    /// It ended, whatever came of it.
+    pub fn write_ended(&self, client_id: &str) {
+        lock(&self.remotes)
+            .writes
+            .insert(client_id.to_owned(), Some(Instant::now()));
+    }
+
+    /// Takes a list whose fetch began at `began`.
+    pub fn listed(&self, began: Instant, rows: Vec<ObservedClient>) {
+        let rows = rows.into_iter().map(|row| (row.client_id.clone(), row)).collect();
+        lock(&self.remotes).list = Some((began, rows));
+    }
+
+    /// Does the last list, where it is evidence, show this client as a pass last saw it? What was never seen, or is
+    /// missing from the list, is worth a look.
+    pub fn unchanged(&self, client_id: &str) -> bool {
+        let remotes = lock(&self.remotes);
+        let (Some((began, rows)), Some((seen, known))) = (&remotes.list, remotes.known.get(client_id)) else {
+            return false;
+        };
+        if let Some(Some(ended)) = remotes.writes.get(client_id)
+            && ended >= began
+        {
+            return true;
+        }
+        if seen >= began {
+            return true;
+        }
+        rows.get(client_id).is_some_and(|row| same(row, known))
+    }
+}
+
+/// Alike in everything that a list shows (it may not show secrets).
+fn same(row: &ObservedClient, known: &ObservedClient) -> bool {
+    let mut known = known.clone();
+    if row.secret == crate::domain::ObservedSecret::NotShown {
+        known.secret = crate::domain::ObservedSecret::NotShown;
+    }
+    *row == known
+}

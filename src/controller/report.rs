@@ -1,0 +1,209 @@
+//! Status, only on change; Events.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Api, Resource, ResourceExt as _,
+    api::{DynamicObject, Patch, PatchParams},
+    core::error_boundary::InvalidObject,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{context::Context, gather};
+use crate::{
+    api::{Condition, OIDCClient, OIDCProvider, OIDCProviderStatus, Reason},
+    kubernetes::client::{KubeError, within},
+    plan::{Snapshot, Verdict, conditions, snapshot::ClientView, step::Note},
+};
+
+/// Writes the status of a client, if anything but time changed.
+///
+/// # Errors
+/// When Kubernetes fails the call.
+pub async fn client(
+    context: &Context,
+    object: &OIDCClient,
+    view: &ClientView,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Result<(), KubeError> {
+    let status = conditions::client_status(view, verdict, now);
+    let old = object.status.clone().unwrap_or_default();
+    if status == old {
+        return Ok(());
+    }
+    announce(context, object, &old.conditions, &status.conditions);
+    if let Some(written) = write_status(context, object, &status, "patch oidcclients/status").await? {
+        context.recent.wrote_client(written);
+    }
+    Ok(())
+}
+
+/// Writes the status of a provider, if anything but time changed.
+///
+/// # Errors
+/// When Kubernetes fails the call.
+pub async fn provider(context: &Context, object: &OIDCProvider, status: &OIDCProviderStatus) -> Result<(), KubeError> {
+    let old = object.status.clone().unwrap_or_default();
+    if *status == old {
+        return Ok(());
+    }
+    announce(context, object, &old.conditions, &status.conditions);
+    if let Some(written) = write_status(context, object, status, "patch oidcproviders/status").await? {
+        context.recent.wrote_provider(written);
+    }
+    Ok(())
+}
+
+/// Replaces the status of the very object that was looked at (a test of its uid); gone is no failure.
+async fn write_status<K, S>(
+    context: &Context,
+    object: &K,
+    status: &S,
+    operation: &'static str,
+) -> Result<Option<K>, KubeError>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+    S: Serialize,
+{
+    let name = gather::name_of(object.meta());
+    let api: Api<K> = Api::namespaced(context.kube.clone(), &name.namespace);
+    let patch = status_patch(object.meta().uid.as_deref(), json!(status))?;
+    match within(
+        &context.metrics,
+        operation,
+        api.patch_status(&name.name, &PatchParams::default(), &patch),
+    )
+    .await
+    {
+        Ok(written) => Ok(Some(written)),
+        // Another object of this name, or none: its own pass reports on it.
+        Err(KubeError::NotFound | KubeError::Invalid { .. } | KubeError::Conflict) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn status_patch(uid: Option<&str>, status: Value) -> Result<Patch<()>, KubeError> {
+    let operations = json!([
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "add", "path": "/status", "value": status},
+    ]);
+    let patch = serde_json::from_value(operations).map_err(|error| KubeError::Invalid {
+        message: format!("status cannot be written as a patch: {error}"),
+    })?;
+    Ok(Patch::Json(patch))
+}
+
+/// An object that this version cannot read: a condition says so, and nobody else is held up.
+///
+/// # Errors
+/// When Kubernetes fails the call.
+pub async fn invalid<K>(context: &Context, invalid: &InvalidObject, types: &[&str]) -> Result<(), KubeError>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let meta = &invalid.metadata;
+    let name = gather::name_of(meta);
+    let resource = kube::core::ApiResource::erase::<K>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.kube.clone(), &name.namespace, &resource);
+    let Some(live) = within(&context.metrics, "get object", api.get_opt(&name.name)).await? else {
+        return Ok(());
+    };
+    let now = Timestamp::now();
+    let generation = meta.generation.unwrap_or_default();
+    let finding = crate::plan::Finding::no(
+        Reason::InvalidObject,
+        format!(
+            "This version of the operator cannot read the object: {}. Nothing is changed for it. Correct it, or update the operator and the CRDs together",
+            crate::domain::error::bounded(&invalid.error)
+        ),
+    );
+    let old: Vec<Condition> = live
+        .data
+        .pointer("/status/conditions")
+        .and_then(|conditions| serde_json::from_value(conditions.clone()).ok())
+        .unwrap_or_default();
+    let mut fresh = old.clone();
+    conditions::set(&mut fresh, "Ready", &finding, generation, now);
+    conditions::set_while(
+        &mut fresh,
+        "Stalled",
+        Some(&(finding.reason, finding.message.clone())),
+        generation,
+        now,
+    );
+    conditions::complete(&mut fresh, types);
+    if fresh == old {
+        return Ok(());
+    }
+    let mut status = live
+        .data
+        .get("status")
+        .cloned()
+        .filter(Value::is_object)
+        .unwrap_or_else(|| json!({}));
+    status["observedGeneration"] = json!(generation);
+    status["conditions"] = json!(fresh);
+    let patch = status_patch(meta.uid.as_deref(), status)?;
+    let params = PatchParams::default();
+    let request = api.patch_status(&name.name, &params, &patch);
+    match within(&context.metrics, "patch status", request).await {
+        Ok(_) | Err(KubeError::NotFound | KubeError::Conflict) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// An Event where `Ready` changed its status or reason.
+fn announce<K: Resource<DynamicType = ()>>(context: &Context, object: &K, old: &[Condition], new: &[Condition]) {
+    let ready = |conditions: &[Condition]| {
+        conditions
+            .iter()
+            .find(|condition| condition.type_ == "Ready")
+            .map(|condition| (condition.status, condition.reason.clone(), condition.message.clone()))
+    };
+    let (before, after) = (ready(old), ready(new));
+    let Some((status, reason, message)) = after else { return };
+    if before.is_some_and(|(old_status, old_reason, _)| old_status == status && old_reason == reason) {
+        return;
+    }
+    let warning = status == crate::api::common::ConditionStatus::False;
+    context.events.publish(
+        object.object_ref(&()),
+        warning,
+        Reason::parse(&reason),
+        "Reconcile",
+        &message,
+    );
+}
+
+/// The Event of a step. A namespace that is ending takes no Events: what is left behind is told on the provider.
+pub fn note(context: &Context, object: &OIDCClient, snapshot: &Snapshot, note: &Note) {
+    if note.reason == Reason::LeftBehind {
+        context.metrics.left_behind();
+        tracing::warn!(client = %snapshot.client.name, message = note.message, "left behind");
+    }
+    let regarding = if snapshot.namespace.terminating && note.reason == Reason::LeftBehind {
+        let provider = snapshot.client.provider();
+        ObjectReference {
+            api_version: Some(OIDCProvider::api_version(&()).into_owned()),
+            kind: Some("OIDCProvider".to_owned()),
+            name: Some(provider.name),
+            namespace: Some(provider.namespace),
+            ..ObjectReference::default()
+        }
+    } else {
+        object.object_ref(&())
+    };
+    context
+        .events
+        .publish(regarding, note.warning, note.reason, "Reconcile", &note.message);
+}
+
+/// Does this object carry `finalizer`?
+pub fn carries<K: Resource>(object: &K, finalizer: &str) -> bool {
+    object.finalizers().iter().any(|found| found == finalizer)
+}

@@ -1,0 +1,71 @@
+//! What is known of a provider once its discovery document and keys were read.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+/// The endpoints that applications use (OIDC Discovery 1.0, section 3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// `authorization_endpoint`.
+    pub authorization: String,
+    /// `token_endpoint`.
+    pub token: String,
+    /// `userinfo_endpoint`.
+    pub userinfo: Option<String>,
+    /// `jwks_uri`.
+    pub jwks: String,
+    /// `end_session_endpoint` (OIDC RP-Initiated Logout 1.0).
+    pub end_session: Option<String>,
+    /// `device_authorization_endpoint` (RFC 8628).
+    pub device_authorization: Option<String>,
+}
+
+/// The parts of a discovery document that decisions need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovery {
+    /// `issuer`, byte for byte.
+    pub issuer: String,
+    /// Where the document was read.
+    pub url: String,
+    /// Its endpoints.
+    pub endpoints: Endpoints,
+    /// `scopes_supported`; none where the document does not say.
+    pub scopes: Option<BTreeSet<String>>,
+    /// `grant_types_supported`; none where the document does not say.
+    pub grant_types: Option<BTreeSet<String>>,
+    /// `id_token_signing_alg_values_supported`.
+    pub signing_algorithms: BTreeSet<String>,
+    /// `token_endpoint_auth_methods_supported`; none where the document does not say (then `client_secret_basic`).
+    pub auth_methods: Option<BTreeSet<String>>,
+    /// `code_challenge_methods_supported`.
+    pub code_challenge_methods: BTreeSet<String>,
+}
+
+/// One usable signature key of the issuer's JWKS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonWebKeySummary {
+    /// `kid`, where given.
+    pub key_id: Option<String>,
+    /// `kty`: `RSA` or `EC`.
+    pub key_type: String,
+    /// `alg`, where given.
+    pub algorithm: Option<String>,
+}
+
+/// All that a client's plan needs to know of its provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderFacts {
+    /// `Keycloak`, `Authentik`, `Dex`…
+    pub provider_type: &'static str,
+    /// The discovery document.
+    pub discovery: Discovery,
+    /// Usable keys.
+    pub keys: Vec<JsonWebKeySummary>,
+    /// Normalised PEM of the CAs that applications need; empty: public roots.
+    pub ca_bundle: String,
+    /// When the first certificate of that bundle expires.
+    pub ca_expiry: Option<Timestamp>,
+    /// May delivered endpoints be plain http?
+    pub insecure_endpoints_allowed: bool,
+}

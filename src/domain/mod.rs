@@ -1,0 +1,30 @@
+//! What a client is: the vocabulary that every other room speaks.
+//!
+//! Nothing here knows Kubernetes' client or HTTP (a test in `tests/layers.rs` says so): values, names, marks and the
+//! contract between `plan` and the identity-provider drivers.
+
+pub mod client;
+pub mod digest;
+pub mod discovery;
+pub mod duration;
+pub mod error;
+pub mod facts;
+pub mod mark;
+pub mod model;
+pub mod names;
+pub mod pem;
+pub mod secret;
+pub mod vocabulary;
+
+pub use client::{
+    ClientType, DesiredClient, GrantType, ObservedClient, ObservedSecret, Pkce, SignatureAlgorithm,
+    TokenEndpointAuthMethod,
+};
+pub use discovery::IssuerError;
+pub use error::{ErrorClass, IdpError, IdpErrorKind};
+pub use facts::{Discovery, Endpoints, JsonWebKeySummary, ProviderFacts};
+pub use mark::{Mark, MarkUid, OwnerId, Ownership};
+pub use model::{Assessment, Capabilities, Enforcement, Model, Proof, RemoteDiff, Support, Unsupported};
+pub use names::ResourceName;
+pub use pem::CaBundle;
+pub use secret::{ClientSecret, SecretKind};

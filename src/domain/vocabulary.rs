@@ -1,0 +1,66 @@
+//! The names that this operator writes into Kubernetes objects: finalizers, labels and annotations.
+//!
+//! They are part of the API: a user's GitOps tool, backup or policy may refer to them.
+
+/// API group of both kinds, and the prefix of every name below.
+pub const GROUP: &str = "oidc-operator.io";
+
+/// The field manager of every write to Kubernetes.
+pub const FIELD_MANAGER: &str = "oidc-operator";
+
+/// Finalizer on an OIDCClient: something may exist at the identity provider.
+pub const CLIENT_FINALIZER: &str = "oidc-operator.io/client";
+
+/// Finalizer on an OIDCProvider: clients still need it for their deletion.
+pub const PROVIDER_FINALIZER: &str = "oidc-operator.io/provider";
+
+/// Label on every output: the uid of the OIDCClient it belongs to. Our Secrets are found by a live LIST on it.
+pub const LABEL_CLIENT_UID: &str = "oidc-operator.io/client-uid";
+
+/// Label on every output: `oidc-operator`.
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// Value of [`LABEL_MANAGED_BY`].
+pub const MANAGED_BY: &str = "oidc-operator";
+
+/// Label that a Secret must carry before the operator reads it; the value is its purpose.
+pub const LABEL_CREDENTIAL: &str = "oidc-operator.io/credential";
+
+/// Purpose: credentials of a provider's admin API.
+pub const CREDENTIAL_PROVIDER: &str = "provider";
+
+/// Label on a ConfigMap with CA certificates that is to be followed at once (others: on resync).
+pub const LABEL_CERTIFICATE_AUTHORITY: &str = "oidc-operator.io/certificate-authority";
+
+/// Annotation on outputs: the ownership mark (see [`crate::domain::Mark`]). It stays on what is retained.
+pub const ANNOTATION_MARK: &str = "oidc-operator.io/mark";
+
+/// Annotation on the output Secret: sha256 of the client secret that the operator wrote.
+pub const ANNOTATION_SECRET_DIGEST: &str = "oidc-operator.io/client-secret-sha256";
+
+/// Annotation on outputs: sha256 of every other key that the operator wrote.
+pub const ANNOTATION_DATA_DIGEST: &str = "oidc-operator.io/data-sha256";
+
+/// Annotation on the output Secret: where its client secret came from (`Generated`; `Existing` comes later).
+pub const ANNOTATION_SECRET_SOURCE: &str = "oidc-operator.io/secret-source";
+
+/// Annotation on `-next` and, once it was taken over, on the output Secret: the id of a rotation attempt.
+pub const ANNOTATION_ATTEMPT: &str = "oidc-operator.io/rotation-attempt";
+
+/// Annotation on the output Secret: when its client secret was made (RFC 3339).
+pub const ANNOTATION_ROTATED_AT: &str = "oidc-operator.io/rotated-at";
+
+/// Annotation on outputs: the labels and annotations that came from the spec, so that they go when the spec drops them.
+pub const ANNOTATION_APPLIED_METADATA: &str = "oidc-operator.io/applied-metadata";
+
+/// Annotation on a custom resource: a new value asks for a pass that looks at everything anew, at once.
+pub const ANNOTATION_RECONCILE_REQUESTED: &str = "oidc-operator.io/reconcile-requested";
+
+/// Annotation on a custom resource that is being deleted: let it go, leave what is at the identity provider.
+pub const ANNOTATION_ORPHAN: &str = "oidc-operator.io/orphan";
+
+/// Suffix of the staged Secret of a rotation.
+pub const NEXT_SUFFIX: &str = "-next";
+
+/// Key of the client secret in the output Secret's `default` format.
+pub const KEY_CLIENT_SECRET: &str = "client-secret";

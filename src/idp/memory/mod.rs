@@ -1,0 +1,419 @@
+//! An identity provider in memory, for tests that need no real one: same contract, same quirks on demand, and faults
+//! that a real one produces once in a thousand years.
+//!
+//! The [contract suite](super::contract) runs against it and against the real ones, so that it stays honest.
+
+mod model;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+
+pub use self::model::InPlaceModel;
+use super::{Created, Credentials, Driver, ServerInfo, Written, dex::DexModel};
+use crate::domain::{
+    ClientSecret, ClientType, DesiredClient, Endpoints, IdpError, IdpErrorKind, Model, ObservedClient, ObservedSecret,
+    Proof, RemoteDiff,
+};
+
+/// Whom it behaves like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Like {
+    /// Dex: secret, type and clearing need a re-creation, an empty value in an update means "leave", lists show no
+    /// secrets.
+    Dex,
+    /// A provider that changes everything in place and shows secrets in lists, as Keycloak does.
+    InPlace,
+}
+
+/// A call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// [`Driver::probe`].
+    Probe,
+    /// [`Driver::list`].
+    List,
+    /// [`Driver::get`].
+    Get,
+    /// [`Driver::create`].
+    Create,
+    /// [`Driver::update`].
+    Update,
+    /// [`Driver::delete`].
+    Delete,
+    /// [`Driver::prove`].
+    Prove,
+}
+
+impl Operation {
+    /// Does it change something?
+    pub fn is_write(self) -> bool {
+        matches!(self, Self::Create | Self::Update | Self::Delete)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Probe => "Probe",
+            Self::List => "List",
+            Self::Get => "Get",
+            Self::Create => "Create",
+            Self::Update => "Update",
+            Self::Delete => "Delete",
+            Self::Prove => "Prove",
+        }
+    }
+}
+
+/// When a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Nothing was done.
+    Before,
+    /// All was done, and the answer was lost.
+    After,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    operation: Operation,
+    kind: IdpErrorKind,
+    when: When,
+    left: usize,
+}
+
+/// One call that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Which.
+    pub operation: Operation,
+    /// On which client; empty for `Probe` and `List`.
+    pub client_id: String,
+}
+
+#[derive(Debug)]
+struct State {
+    /// As Get shows them.
+    clients: BTreeMap<String, ObservedClient>,
+    calls: Vec<Call>,
+    faults: Vec<Fault>,
+    bulk_list: bool,
+}
+
+/// The driver.
+#[derive(Debug)]
+pub struct MemoryDriver {
+    like: Like,
+    state: Mutex<State>,
+}
+
+impl MemoryDriver {
+    /// An empty one.
+    pub fn new(like: Like) -> Self {
+        let state = State {
+            clients: BTreeMap::new(),
+            calls: Vec::new(),
+            faults: Vec::new(),
+            bulk_list: true,
+        };
+        Self {
+            like,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// From now on lists are not supported, as with Dex on Kubernetes storage.
+    pub fn forbid_list(&self) {
+        self.state().bulk_list = false;
+    }
+
+    /// The next `times` calls of `operation` fail. `Prove` answers [`Proof::Unknown`] instead.
+    pub fn fail(&self, operation: Operation, kind: IdpErrorKind, when: When, times: usize) {
+        self.state().faults.push(Fault {
+            operation,
+            kind,
+            when,
+            left: times,
+        });
+    }
+
+    /// No more faults.
+    pub fn heal(&self) {
+        self.state().faults.clear();
+    }
+
+    /// How often `operation` was called, failures included.
+    pub fn count(&self, operation: Operation) -> usize {
+        self.state()
+            .calls
+            .iter()
+            .filter(|call| call.operation == operation)
+            .count()
+    }
+
+    /// How many calls tried to change something.
+    pub fn writes(&self) -> usize {
+        self.state()
+            .calls
+            .iter()
+            .filter(|call| call.operation.is_write())
+            .count()
+    }
+
+    /// All calls since the last time, in order.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    /// What is there, in order of client IDs; secrets are shown.
+    pub fn clients(&self) -> Vec<ObservedClient> {
+        self.state().clients.values().cloned().collect()
+    }
+
+    /// One client, behind the driver's back.
+    pub fn client(&self, client_id: &str) -> Option<ObservedClient> {
+        self.state().clients.get(client_id).cloned()
+    }
+
+    /// Puts a client there behind the driver's back: somebody else's, or drift.
+    pub fn put(&self, client: ObservedClient) {
+        self.state().clients.insert(client.client_id.clone(), client);
+    }
+
+    /// Takes a client away behind the driver's back; a provider with volatile storage that restarted.
+    pub fn remove(&self, client_id: &str) -> Option<ObservedClient> {
+        self.state().clients.remove(client_id)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One call: counted, failed if a fault waits for it, else carried out.
+    fn call<T>(
+        &self,
+        operation: Operation,
+        client_id: &str,
+        effect: impl FnOnce(&mut State) -> Result<T, IdpError>,
+    ) -> Result<T, IdpError> {
+        let mut state = self.state();
+        state.calls.push(Call {
+            operation,
+            client_id: client_id.to_owned(),
+        });
+        let due = state
+            .faults
+            .iter_mut()
+            .find(|fault| fault.operation == operation && fault.left > 0);
+        let fault = due.map(|fault| {
+            fault.left -= 1;
+            *fault
+        });
+        match fault {
+            None => effect(&mut state),
+            Some(Fault { kind, when, .. }) => {
+                if when == When::After {
+                    // Whatever came of it, nobody hears.
+                    let _ = effect(&mut state);
+                }
+                Err(IdpError::new(kind, operation.name(), "a fault of the test"))
+            }
+        }
+    }
+
+    fn updated(&self, old: &ObservedClient, desired: &DesiredClient, secret: Option<&ClientSecret>) -> ObservedClient {
+        let wanted = self.model().created(desired, secret);
+        match self.like {
+            Like::InPlace => match (&wanted.secret, wanted.client_type) {
+                // No secret given: the old one stays.
+                (ObservedSecret::Absent, ClientType::Confidential) => ObservedClient {
+                    secret: old.secret.clone(),
+                    ..wanted
+                },
+                _ => wanted,
+            },
+            Like::Dex => ObservedClient {
+                client_type: old.client_type,
+                secret: old.secret.clone(),
+                redirect_uris: if wanted.redirect_uris.is_empty() {
+                    old.redirect_uris.clone()
+                } else {
+                    wanted.redirect_uris
+                },
+                display_name: wanted.display_name.or_else(|| old.display_name.clone()),
+                logo_uri: wanted.logo_uri.or_else(|| old.logo_uri.clone()),
+                ..wanted
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for MemoryDriver {
+    fn model(&self) -> &dyn Model {
+        match self.like {
+            Like::Dex => &DexModel,
+            Like::InPlace => &InPlaceModel,
+        }
+    }
+
+    async fn probe(&self) -> Result<ServerInfo, IdpError> {
+        self.call(Operation::Probe, "", |state| {
+            Ok(ServerInfo {
+                product: "Memory",
+                version: "1".to_owned(),
+                api_version: None,
+                bulk_list: state.bulk_list,
+            })
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<ObservedClient>, IdpError> {
+        self.call(Operation::List, "", |state| {
+            if !state.bulk_list {
+                return Err(IdpError::new(IdpErrorKind::Unsupported, "List", "lists are forbidden"));
+            }
+            Ok(state
+                .clients
+                .values()
+                .map(|client| match self.like {
+                    Like::Dex => ObservedClient {
+                        secret: ObservedSecret::NotShown,
+                        ..client.clone()
+                    },
+                    Like::InPlace => client.clone(),
+                })
+                .collect())
+        })
+    }
+
+    async fn get(&self, client_id: &str) -> Result<Option<ObservedClient>, IdpError> {
+        self.call(Operation::Get, client_id, |state| {
+            Ok(state.clients.get(client_id).cloned())
+        })
+    }
+
+    async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {
+        let client = self.model().created(desired, secret);
+        self.call(Operation::Create, &desired.client_id, |state| {
+            if desired.has_secret() && client.secret == ObservedSecret::Absent {
+                return Err(IdpError::new(
+                    IdpErrorKind::Refused,
+                    "Create",
+                    "a confidential client needs a secret",
+                ));
+            }
+            if state.clients.contains_key(&desired.client_id) {
+                return Ok(Created::Taken);
+            }
+            state.clients.insert(desired.client_id.clone(), client);
+            Ok(Created::Created)
+        })
+    }
+
+    async fn update(
+        &self,
+        desired: &DesiredClient,
+        secret: Option<&ClientSecret>,
+        diff: &RemoteDiff,
+    ) -> Result<Written, IdpError> {
+        self.call(Operation::Update, &desired.client_id, |state| {
+            if diff.recreate {
+                return Err(IdpError::new(
+                    IdpErrorKind::Unsupported,
+                    "Update",
+                    "this needs a re-creation",
+                ));
+            }
+            let Some(client) = state.clients.get_mut(&desired.client_id) else {
+                return Ok(Written::NotFound);
+            };
+            *client = self.updated(client, desired, secret);
+            Ok(Written::Done)
+        })
+    }
+
+    async fn delete(&self, client_id: &str) -> Result<Written, IdpError> {
+        self.call(Operation::Delete, client_id, |state| {
+            match state.clients.remove(client_id) {
+                Some(_) => Ok(Written::Done),
+                None => Ok(Written::NotFound),
+            }
+        })
+    }
+
+    async fn prove(&self, credentials: &Credentials<'_>, _endpoints: &Endpoints) -> Proof {
+        let proof = self.call(Operation::Prove, credentials.client_id, |state| {
+            Ok(
+                match state.clients.get(credentials.client_id).map(|client| &client.secret) {
+                    Some(ObservedSecret::Shown(secret)) if secret == credentials.secret => Proof::Proven,
+                    _ => Proof::Disproven,
+                },
+            )
+        });
+        proof.unwrap_or_else(|error| Proof::Unknown(error.message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::idp::contract::{self, Fixture};
+
+    fn failures(report: &contract::Report) -> Vec<String> {
+        report.failures().map(|(name, why)| format!("{name}: {why}")).collect()
+    }
+
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        for like in [Like::Dex, Like::InPlace] {
+            let driver = MemoryDriver::new(like);
+            let report = contract::run(&driver, &Fixture::new("test", Some(Endpoints::default()))).await;
+            assert_eq!(failures(&report), Vec::<String>::new(), "{like:?}");
+            assert_eq!(driver.clients(), [], "{like:?}: the suite cleans up");
+        }
+    }
+
+    #[tokio::test]
+    async fn keeps_it_without_lists() {
+        let driver = MemoryDriver::new(Like::Dex);
+        driver.forbid_list();
+        let report = contract::run(&driver, &Fixture::new("test", None)).await;
+        assert_eq!(failures(&report), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn the_suite_finds_what_is_broken() {
+        let driver = MemoryDriver::new(Like::Dex);
+        driver.fail(Operation::Update, IdpErrorKind::Server, When::Before, usize::MAX);
+        let report = contract::run(&driver, &Fixture::new("test", None)).await;
+        assert!(!failures(&report).is_empty());
+    }
+
+    #[tokio::test]
+    async fn faults_strike_before_or_after() {
+        let driver = MemoryDriver::new(Like::Dex);
+        let (desired, secret) = Fixture::new("test", None).client("a");
+        driver.fail(Operation::Create, IdpErrorKind::Unreachable, When::Before, 1);
+        driver.fail(Operation::Create, IdpErrorKind::Timeout, When::After, 1);
+
+        let kind = |error: IdpError| error.kind;
+        assert_eq!(
+            driver.create(&desired, Some(&secret)).await.map_err(kind),
+            Err(IdpErrorKind::Unreachable)
+        );
+        assert_eq!(driver.clients(), []);
+        assert_eq!(
+            driver.create(&desired, Some(&secret)).await.map_err(kind),
+            Err(IdpErrorKind::Timeout)
+        );
+        assert_eq!(driver.clients().len(), 1);
+        assert_eq!(
+            driver.create(&desired, Some(&secret)).await.map_err(kind),
+            Ok(Created::Taken)
+        );
+        assert_eq!((driver.count(Operation::Create), driver.writes()), (3, 3));
+    }
+}

@@ -1,0 +1,138 @@
+//! Identity providers: one driver a folder, behind one trait.
+//!
+//! A driver has two halves. The pure half ([`crate::domain::Model`]) says what the provider can do and what must
+//! change; the IO half ([`Driver`]) sends one request a call, classifies what came back, and decides nothing.
+
+pub mod connection;
+pub mod contract;
+pub mod dex;
+pub mod http;
+pub mod issuer;
+pub mod memory;
+pub mod proof;
+#[cfg(test)]
+mod testing;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::domain::{
+    ClientSecret, DesiredClient, Endpoints, IdpError, Model, ObservedClient, Proof, RemoteDiff, TokenEndpointAuthMethod,
+};
+
+/// What the server says it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// The product (`Dex`).
+    pub product: &'static str,
+    /// Its version as it tells it, bounded; `DEV` and the like are passed on.
+    pub version: String,
+    /// The admin API's own version number, where it has one.
+    pub api_version: Option<i32>,
+    /// May all clients be listed? Found out by trying, where the version does not tell.
+    pub bulk_list: bool,
+}
+
+/// What became of a create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It was made.
+    Created,
+    /// Its client ID is taken; by whom must be looked up.
+    Taken,
+}
+
+/// What became of an update or a delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It was done.
+    Done,
+    /// There is no such client.
+    NotFound,
+}
+
+/// Credentials to try at a token endpoint.
+#[derive(Clone, Debug)]
+pub struct Credentials<'a> {
+    /// The client identifier.
+    pub client_id: &'a str,
+    /// Its secret.
+    pub secret: &'a ClientSecret,
+    /// How the application sends it.
+    pub method: TokenEndpointAuthMethod,
+    /// A registered redirect URI, where there is one.
+    pub redirect_uri: Option<&'a str>,
+}
+
+/// The IO half of a driver: one request a call. Every call ends within the provider's `adminAPI.timeout`.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// The pure half.
+    fn model(&self) -> &dyn Model;
+
+    /// Asks the admin API for its version: reachable, and are the credentials good?
+    ///
+    /// # Errors
+    /// Any [`IdpError`].
+    async fn probe(&self) -> Result<ServerInfo, IdpError>;
+
+    /// All clients, in one request or a few pages. Absence from it is never evidence.
+    ///
+    /// # Errors
+    /// [`crate::domain::IdpErrorKind::Unsupported`] where this server cannot; any other [`IdpError`].
+    async fn list(&self) -> Result<Vec<ObservedClient>, IdpError>;
+
+    /// One client by its client ID; `None` where there is certainly none.
+    ///
+    /// # Errors
+    /// Any [`IdpError`].
+    async fn get(&self, client_id: &str) -> Result<Option<ObservedClient>, IdpError>;
+
+    /// Makes the client.
+    ///
+    /// # Errors
+    /// Any [`IdpError`]; unless it [is definite](IdpError::is_definite) the client may exist.
+    async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError>;
+
+    /// Brings an existing client to `desired`; `diff` names what differs and never asks for a re-creation.
+    ///
+    /// # Errors
+    /// Any [`IdpError`].
+    async fn update(
+        &self,
+        desired: &DesiredClient,
+        secret: Option<&ClientSecret>,
+        diff: &RemoteDiff,
+    ) -> Result<Written, IdpError>;
+
+    /// Deletes the client; the caller has just seen that it is ours.
+    ///
+    /// # Errors
+    /// Any [`IdpError`].
+    async fn delete(&self, client_id: &str) -> Result<Written, IdpError>;
+
+    /// Tries credentials at the token endpoint, without a user and without a trace.
+    async fn prove(&self, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof;
+}
+
+/// How a driver reaches its server.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    /// Deadline of each call.
+    pub timeout: Duration,
+    /// Extra roots in PEM; none: the system's.
+    pub certificate_authority: Option<String>,
+    /// Client certificate and key in PEM, for mutual TLS.
+    pub identity: Option<ClientIdentity>,
+}
+
+/// A client certificate.
+#[derive(Clone, Debug)]
+pub struct ClientIdentity {
+    /// The chain, in PEM.
+    pub certificate: String,
+    /// The private key, in PEM.
+    pub key: SecretString,
+}

@@ -1,0 +1,157 @@
+//! Small named checks, `input -> Option<finding>`: why a client is not accepted, and what to do about it.
+
+use url::{Host, Url};
+
+use super::{snapshot::PresentProvider, verdict::Finding};
+use crate::{
+    api::{
+        Reason,
+        client::EnforcementPolicy,
+        provider::{ClientGrants, NamespacesFrom},
+    },
+    domain::{Assessment, DesiredClient, Enforcement, ResourceName},
+    plan::snapshot::{ClientView, NamespaceView},
+};
+
+/// Does the provider serve this namespace? (`clients.allowedNamespaces`; only its own unless set.)
+pub fn namespace_allowed(
+    provider: &ResourceName,
+    grants: Option<&ClientGrants>,
+    client: &ResourceName,
+    namespace: &NamespaceView,
+) -> bool {
+    let same = provider.namespace == client.namespace;
+    match grants.and_then(|grants| grants.allowed_namespaces.as_ref()) {
+        None => same,
+        Some(allowed) => match allowed.from {
+            NamespacesFrom::Same => same,
+            NamespacesFrom::All => true,
+            NamespacesFrom::Selector => allowed
+                .selector
+                .as_ref()
+                .is_some_and(|selector| selects(selector, &namespace.labels)),
+        },
+    }
+}
+
+/// Does a label selector match? One that cannot be read matches nothing (deny by default).
+fn selects(
+    selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
+    labels: &std::collections::BTreeMap<String, String>,
+) -> bool {
+    let equal = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .all(|(key, value)| labels.get(key) == Some(value));
+    let expressions = selector.match_expressions.iter().flatten().all(|requirement| {
+        let found = labels.get(&requirement.key);
+        let listed = || found.is_some_and(|value| requirement.values.iter().flatten().any(|wanted| wanted == value));
+        match requirement.operator.as_str() {
+            "In" => listed(),
+            "NotIn" => !listed(),
+            "Exists" => found.is_some(),
+            "DoesNotExist" => found.is_none(),
+            _ => false,
+        }
+    });
+    equal && expressions
+}
+
+/// What of the provider stands in the client's way.
+pub fn provider(client: &ClientView, namespace: &NamespaceView, provider: &PresentProvider) -> Option<Finding> {
+    let name = client.provider();
+    if !namespace_allowed(&name, provider.grants.as_ref(), &client.name, namespace) {
+        return Some(Finding::no(
+            Reason::NamespaceNotAllowed,
+            format!(
+                "OIDCProvider {name} does not serve namespace {}. Ask its owner to add the namespace to clients.allowedNamespaces; what was made stays as it is meanwhile",
+                client.name.namespace
+            ),
+        ));
+    }
+    if provider.terminating {
+        return Some(Finding::no(
+            Reason::ProviderTerminating,
+            format!("OIDCProvider {name} is being deleted; nothing is changed any more. Delete this OIDCClient too"),
+        ));
+    }
+    // Tenants see no admin errors: the details stand in the provider's own conditions.
+    provider.not_ready.as_ref().map(|_| {
+        Finding::no(
+            Reason::ProviderNotReady,
+            format!("OIDCProvider {name} is not ready; see its conditions. What was made stays as it is meanwhile"),
+        )
+    })
+}
+
+/// What of the spec the provider refuses.
+pub fn acceptance(client: &ClientView, desired: &DesiredClient, assessment: &Assessment) -> Option<Finding> {
+    unsupported(assessment)
+        .or_else(|| redirect_uris(desired))
+        .or_else(|| strict(client, assessment))
+}
+
+fn unsupported(assessment: &Assessment) -> Option<Finding> {
+    if assessment.unsupported.is_empty() {
+        return None;
+    }
+    let fields: Vec<String> = assessment
+        .unsupported
+        .iter()
+        .map(|field| format!("{}: {}", field.field, field.why))
+        .collect();
+    Some(Finding::no(
+        Reason::UnsupportedByProvider,
+        format!("This provider cannot serve {}", fields.join("; ")),
+    ))
+}
+
+/// Redirect URIs that widen power (RFC 9700, section 2.1; RFC 8252, section 7.3): wildcards, and plain http to a host
+/// other than loopback. No provider grants them yet.
+fn redirect_uris(desired: &DesiredClient) -> Option<Finding> {
+    desired.redirect_uris.iter().find_map(|uri| {
+        let why = if uri.contains('*') {
+            "has a wildcard: anybody who controls a matching address could receive codes. List each address"
+        } else if plain_http_elsewhere(uri) {
+            "is plain http to another host: codes would travel in clear. Use https (http is allowed for localhost, 127.0.0.1 and [::1])"
+        } else {
+            return None;
+        };
+        Some(Finding::no(Reason::RedirectURINotAllowed, format!("spec.redirectURIs: {uri} {why}")))
+    })
+}
+
+fn plain_http_elsewhere(uri: &str) -> bool {
+    let Ok(url) = Url::parse(uri) else { return true };
+    url.scheme() == "http"
+        && !match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+}
+
+fn strict(client: &ClientView, assessment: &Assessment) -> Option<Finding> {
+    let open = not_enforced(assessment);
+    (client.spec.enforcement == EnforcementPolicy::Strict && !open.is_empty()).then(|| {
+        Finding::no(
+            Reason::EnforcementMissing,
+            format!(
+                "enforcement is Strict, and this provider would allow more than the spec says in: {}. Use BestEffort, or another provider",
+                open.join(", ")
+            ),
+        )
+    })
+}
+
+/// Fields of which the provider would allow more than the spec says.
+pub fn not_enforced(assessment: &Assessment) -> Vec<&str> {
+    assessment
+        .enforcement
+        .iter()
+        .filter(|(_, enforcement)| **enforcement == Enforcement::None)
+        .map(|(field, _)| field.as_str())
+        .collect()
+}

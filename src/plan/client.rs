@@ -1,0 +1,654 @@
+//! The next thing to do for one OIDCClient. The order of writes is the design's: each step may be the last one that ran.
+
+use std::sync::Arc;
+
+use super::{
+    checks, deletion,
+    drafts::{self, Context, Credential},
+    outputs::{self, Outputs},
+    resolve,
+    snapshot::{Evidence, OutputView, PresentProvider, ProviderView, RemoteView, Snapshot},
+    step::{Move, Need, Note, OutputKind, Step},
+    verdict::{Finding, Requeue, Verdict},
+};
+use crate::{
+    api::Reason,
+    domain::{
+        Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
+        ProviderFacts, RemoteDiff,
+        model::{FieldChange, RotationCapability},
+    },
+};
+
+/// How long a proof of credentials is good.
+const PROOF_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+/// How often a disproven secret is set again in one pass before it is reported.
+const SET_AGAIN_AT_MOST: u32 = 1;
+
+/// Names the next thing to do.
+pub fn next(snapshot: &Snapshot) -> Move {
+    if snapshot.client.deletion.is_some() {
+        return deletion::next(snapshot);
+    }
+    if snapshot.namespace.terminating {
+        // Nothing is made or rotated there; the object's own deletion comes next.
+        return silent(Requeue::Never);
+    }
+    let provider = match &snapshot.provider {
+        ProviderView::NotFound => return provider_not_found(snapshot),
+        ProviderView::Starting => return silent(Requeue::Never),
+        ProviderView::Present(provider) => provider,
+    };
+    if let Some(finding) = checks::provider(&snapshot.client, &snapshot.namespace, provider) {
+        let mut verdict = Verdict::new(Requeue::Resync(provider.resync));
+        match finding.reason {
+            Reason::ProviderNotReady => verdict.reconciling = Some((finding.reason, finding.message.clone())),
+            _ => verdict.stalled = Some((finding.reason, finding.message.clone())),
+        }
+        verdict.provider_resolved = Some(finding);
+        return settled(verdict);
+    }
+    let (Some(facts), Some(model)) = (&provider.facts, &provider.model) else {
+        return silent(Requeue::Never);
+    };
+    Work::new(snapshot, provider, facts, model.0.as_ref()).next()
+}
+
+fn silent(requeue: Requeue) -> Move {
+    let mut verdict = Verdict::new(requeue);
+    verdict.silent = true;
+    settled(verdict)
+}
+
+pub(super) fn settled(verdict: Verdict) -> Move {
+    Move::Settled(Box::new(verdict))
+}
+
+pub(super) fn step(step: Step) -> Move {
+    Move::Do(Box::new(step))
+}
+
+fn provider_not_found(snapshot: &Snapshot) -> Move {
+    let name = snapshot.client.provider();
+    let message = format!("There is no OIDCProvider {name}. Create it, or make a new OIDCClient that names another");
+    let mut verdict = Verdict::new(Requeue::Never);
+    verdict.stalled = Some((Reason::ProviderNotFound, message.clone()));
+    verdict.provider_resolved = Some(Finding::no(Reason::ProviderNotFound, message));
+    settled(verdict)
+}
+
+/// What a failed call to the provider means for the object: it keeps what it has, and says why work goes on.
+pub(super) fn failed(error: &IdpError, mut verdict: Verdict, provisioned_before: bool) -> Move {
+    let (reason, why) = describe(error);
+    verdict.reconciling = Some((reason, why.clone()));
+    if !provisioned_before {
+        verdict.provisioned = Some(Finding::unknown(reason, why));
+    }
+    verdict.requeue = Requeue::Backoff(error.class());
+    settled(verdict)
+}
+
+/// Reason and message of a failed call. Tenants see the kind, not the admin API's own words.
+pub(super) fn describe(error: &IdpError) -> (Reason, String) {
+    let (reason, what) = match error.kind {
+        IdpErrorKind::Unreachable => (Reason::Unreachable, "cannot be reached"),
+        IdpErrorKind::Timeout => (Reason::Timeout, "did not answer in time"),
+        IdpErrorKind::Tls => (Reason::TLSFailed, "could not be reached over TLS"),
+        IdpErrorKind::Unauthorized => (Reason::Unauthorized, "refuses the operator's credentials"),
+        IdpErrorKind::Forbidden => (Reason::Forbidden, "gives the operator too few rights"),
+        IdpErrorKind::Throttled => (Reason::Throttled, "asks the operator to slow down"),
+        IdpErrorKind::Protocol => (Reason::UnexpectedAnswer, "answers something else than expected"),
+        IdpErrorKind::Server => (Reason::ServerError, "failed"),
+        IdpErrorKind::Unsupported => (Reason::Unsupported, "cannot do that"),
+        IdpErrorKind::Taken | IdpErrorKind::Refused => (Reason::RefusedByProvider, "refuses it"),
+    };
+    (
+        reason,
+        format!(
+            "{}: the provider's admin API {what}; the operator keeps trying",
+            error.operation
+        ),
+    )
+}
+
+/// One pass over an OIDCClient whose provider is ready.
+struct Work<'a> {
+    snapshot: &'a Snapshot,
+    provider: &'a PresentProvider,
+    facts: &'a Arc<ProviderFacts>,
+    model: &'a dyn Model,
+    desired: DesiredClient,
+    mark: Mark,
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        snapshot: &'a Snapshot,
+        provider: &'a PresentProvider,
+        facts: &'a Arc<ProviderFacts>,
+        model: &'a dyn Model,
+    ) -> Self {
+        let desired = resolve::desired(&snapshot.client, &snapshot.settings);
+        let mark = desired.mark.clone();
+        Self {
+            snapshot,
+            provider,
+            facts,
+            model,
+            desired,
+            mark,
+        }
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            client: &self.snapshot.client,
+            mark: &self.mark,
+            desired: &self.desired,
+            facts: self.facts,
+        }
+    }
+
+    fn next(&self) -> Move {
+        let assessment = self.model.assess(&self.desired, self.facts);
+        if let Some(finding) = checks::acceptance(&self.snapshot.client, &self.desired, &assessment) {
+            return self.refused(finding);
+        }
+        let Some(found) = &self.snapshot.outputs else {
+            return Move::Look(Need::Outputs);
+        };
+        let client = &self.snapshot.client;
+        let outputs = match outputs::sort(found, &self.mark, &client.secret_name(), &client.config_map_name()) {
+            Ok(outputs) => outputs,
+            Err(finding) => return self.outputs_unusable(finding, &assessment),
+        };
+        if let Some(why) = &self.snapshot.memory.output_refused {
+            return self.outputs_unusable(Finding::no(Reason::OutputRefused, why.clone()), &assessment);
+        }
+        let remote = match &self.snapshot.remote {
+            _ if self.snapshot.memory.look_fresh => return Move::Look(Need::FreshRemote),
+            RemoteView::Unknown => return Move::Look(Need::Remote),
+            RemoteView::Failed(error) => {
+                let was_provisioned = client.status.remote.is_some();
+                return failed(error, self.verdict(&assessment, Requeue::Never), was_provisioned);
+            }
+            RemoteView::Absent => None,
+            RemoteView::Present { client, evidence } => Some((client, *evidence)),
+        };
+        if let Some((observed, evidence)) = remote
+            && !observed.ownership(&self.mark).is_ours()
+        {
+            return if evidence == Evidence::Fresh {
+                self.taken(&outputs)
+            } else {
+                Move::Look(Need::FreshRemote)
+            };
+        }
+        if let Some((reason, why)) = &self.snapshot.memory.refused {
+            return self
+                .never_made(&outputs)
+                .unwrap_or_else(|| self.refused(Finding::no(*reason, why.clone())));
+        }
+        if !client.finalizer {
+            return step(Step::AddFinalizer);
+        }
+        self.bring(&outputs, remote)
+            .unwrap_or_else(|| self.prove_and_settle(&outputs, &assessment))
+    }
+
+    /// The steps that bring outputs and client to the spec, in the design's order; `None`: all is there.
+    fn bring(&self, outputs: &Outputs<'_>, remote: Option<(&ObservedClient, Evidence)>) -> Option<Move> {
+        if !self.desired.has_secret() {
+            return self.bring_public(outputs, remote);
+        }
+        if let Some((staged, target)) = &outputs.next {
+            return Some(self.finish_rotation(outputs, staged, target, remote));
+        }
+        let credential = match self.credential(outputs, remote.is_some()) {
+            Ok(credential) => credential,
+            Err(write) => return Some(write),
+        };
+        self.remote(Some(&credential), remote)
+            .or_else(|| self.secret_up_to_date(outputs, Some(&credential)))
+            .or_else(|| self.config_map_up_to_date(outputs))
+    }
+
+    /// Public: the provider first, then the Secret's key goes; a staged secret serves nobody any more.
+    fn bring_public(&self, outputs: &Outputs<'_>, remote: Option<(&ObservedClient, Evidence)>) -> Option<Move> {
+        if outputs.secret.is_none() {
+            let draft = drafts::secret(self.context(), &self.snapshot.client.secret_name(), None, None);
+            return Some(step(Step::CreateOutput { draft, note: None }));
+        }
+        self.remote(None, remote)
+            .or_else(|| self.secret_up_to_date(outputs, None))
+            .or_else(|| {
+                let (staged, _) = outputs.next.as_ref()?;
+                Some(delete_output(OutputKind::Secret, staged, "the client is public now"))
+            })
+            .or_else(|| self.config_map_up_to_date(outputs))
+    }
+
+    /// The credential that shall be valid, or the write that makes one.
+    fn credential(&self, outputs: &Outputs<'_>, exists: bool) -> Result<Credential, Move> {
+        let name = self.snapshot.client.secret_name();
+        let supply = &self.snapshot.supply;
+        let fresh = |attempt: Option<String>| Credential {
+            secret: supply.secret.clone(),
+            attempt,
+            rotated_at: Some(self.snapshot.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        };
+        let stage = |target: &str, why: &str| {
+            let draft = drafts::next(self.context(), target, &fresh(Some(supply.attempt.clone())));
+            let message = format!("{why}; a new client secret is made and written to Secret {target}");
+            let note = Note {
+                warning: true,
+                reason: Reason::SecretReplaced,
+                message,
+            };
+            step(Step::CreateOutput {
+                draft,
+                note: Some(note),
+            })
+        };
+        match (outputs.secret, outputs.former_secret) {
+            (Some(secret), _) => outputs::credential(secret).ok_or_else(|| {
+                let why = if secret.client_secret().is_some() {
+                    "The client secret in the output Secret was edited"
+                } else {
+                    "The output Secret holds no client secret"
+                };
+                stage(&name, why)
+            }),
+            // A new Secret name: the same values under the new name, then the old one goes.
+            (None, Some(former)) => Err(match outputs::credential(former) {
+                Some(credential) => {
+                    let draft = drafts::secret(self.context(), &name, Some(&credential), None);
+                    step(Step::CreateOutput { draft, note: None })
+                }
+                None => stage(&former.name, "The client secret in the output Secret was edited"),
+            }),
+            (None, None) if exists => Err(stage(&name, "The output Secret is gone")),
+            (None, None) => {
+                let draft = drafts::secret(self.context(), &name, Some(&fresh(None)), None);
+                Err(step(Step::CreateOutput { draft, note: None }))
+            }
+        }
+    }
+
+    /// Steps 2 to 5 of a rotation. While the staged Secret stands, its secret is the desired one.
+    fn finish_rotation(
+        &self,
+        outputs: &Outputs<'_>,
+        staged: &OutputView,
+        target: &str,
+        remote: Option<(&ObservedClient, Evidence)>,
+    ) -> Move {
+        let Some(credential) = outputs::credential(staged) else {
+            return delete_output(OutputKind::Secret, staged, "it is not as the operator wrote it");
+        };
+        let output = outputs
+            .secret
+            .into_iter()
+            .chain(outputs.former_secret)
+            .find(|secret| secret.name == target);
+        let taken_over = output
+            .and_then(outputs::credential)
+            .is_some_and(|held| held == credential);
+        if taken_over {
+            return delete_output(OutputKind::Secret, staged, "the rotation is finished");
+        }
+        if let Some(write) = self.remote(Some(&credential), remote) {
+            return write;
+        }
+        match self.proof(&credential) {
+            None => return self.prove(&credential),
+            Some(Proof::Disproven) => {
+                let mut verdict = self.verdict(&Assessment::default(), Requeue::Backoff(ErrorClass::Auth));
+                verdict.verified = Some(refused_credentials());
+                verdict.reconciling = Some((Reason::CredentialsRefused, refused_credentials().message));
+                return settled(verdict);
+            }
+            // Unreachable or unclear: the rotation goes on.
+            Some(Proof::Proven | Proof::Unknown(_)) => {}
+        }
+        let draft = drafts::secret(self.context(), target, Some(&credential), output);
+        step(match output {
+            None => Step::CreateOutput { draft, note: None },
+            Some(seen) => Step::UpdateOutput {
+                draft,
+                precondition: drafts::seen_version(seen),
+                note: None,
+            },
+        })
+    }
+
+    /// Brings the client at the provider to the spec; `None`: it is.
+    fn remote(&self, credential: Option<&Credential>, remote: Option<(&ObservedClient, Evidence)>) -> Option<Move> {
+        let secret = credential.map(|credential| credential.secret.clone());
+        let desired = Box::new(self.desired.clone());
+        let client_id = &desired.client_id;
+        let Some((observed, evidence)) = remote else {
+            let note = if self.snapshot.memory.deleted_to_recreate {
+                Note {
+                    warning: false,
+                    reason: Reason::Recreated,
+                    message: format!(
+                        "Client {client_id} was made anew, because this provider cannot change it in place"
+                    ),
+                }
+            } else if self.snapshot.client.status.remote.is_some() {
+                Note {
+                    warning: true,
+                    reason: Reason::Restored,
+                    message: format!("Client {client_id} was gone at the provider; made again with the same secret"),
+                }
+            } else {
+                Note {
+                    warning: false,
+                    reason: Reason::Created,
+                    message: format!("Client {client_id} was created at the provider"),
+                }
+            };
+            return Some(step(Step::CreateRemote { desired, secret, note }));
+        };
+        let mut diff = self.model.diff(&self.desired, secret.as_ref(), observed);
+        if self.snapshot.memory.set_again {
+            // The provider refuses a secret that it claims to hold: it is written once more.
+            diff.changes.push(FieldChange {
+                field: "secret",
+                from: "refused".into(),
+                to: "ours".into(),
+            });
+            diff.recreate |= self.model.capabilities().rotation == RotationCapability::Recreate;
+        }
+        if diff.changes.is_empty() {
+            return None;
+        }
+        if evidence != Evidence::Fresh {
+            return Some(Move::Look(Need::FreshRemote));
+        }
+        Some(step(if diff.recreate {
+            Step::DeleteRemote {
+                client_id: client_id.clone(),
+                diff: Some(diff),
+                note: None,
+            }
+        } else {
+            let note = Note {
+                warning: false,
+                reason: Reason::Updated,
+                message: changed(client_id, &diff),
+            };
+            Step::UpdateRemote {
+                desired,
+                secret,
+                diff,
+                note,
+            }
+        }))
+    }
+
+    fn secret_up_to_date(&self, outputs: &Outputs<'_>, credential: Option<&Credential>) -> Option<Move> {
+        let seen = outputs.secret?;
+        let draft = drafts::secret(self.context(), &seen.name, credential, Some(seen));
+        self.up_to_date(seen, draft, outputs.former_secret)
+    }
+
+    fn config_map_up_to_date(&self, outputs: &Outputs<'_>) -> Option<Move> {
+        let draft = drafts::config_map(self.context(), outputs.config_map);
+        match outputs.config_map {
+            None => {
+                let note = (outputs.former_config_map.is_none() && self.was_published())
+                    .then(|| repaired(OutputKind::ConfigMap, &draft.name, "is gone"));
+                Some(step(Step::CreateOutput { draft, note }))
+            }
+            Some(seen) => self.up_to_date(seen, draft, outputs.former_config_map),
+        }
+    }
+
+    fn up_to_date(
+        &self,
+        seen: &OutputView,
+        draft: super::step::OutputDraft,
+        former: Option<&OutputView>,
+    ) -> Option<Move> {
+        let kind = draft.kind;
+        if !drafts::is_as(seen, &draft, &self.mark) {
+            let note =
+                (drafts::was_edited(seen) && self.was_published()).then(|| repaired(kind, &seen.name, "was edited"));
+            return Some(step(Step::UpdateOutput {
+                draft,
+                precondition: drafts::seen_version(seen),
+                note,
+            }));
+        }
+        former.map(|former| delete_output(kind, former, "the spec names another"))
+    }
+
+    fn was_published(&self) -> bool {
+        self.snapshot.client.status.binding.is_some()
+    }
+
+    /// What the last proof in this pass said of this credential.
+    fn proof(&self, credential: &Credential) -> Option<&Proof> {
+        let (digest, proof) = self.snapshot.memory.proof.as_ref()?;
+        (*digest == credential.secret.digest()).then_some(proof)
+    }
+
+    fn prove(&self, credential: &Credential) -> Move {
+        step(Step::Prove {
+            client_id: self.desired.client_id.clone(),
+            secret: credential.secret.clone(),
+            method: self.desired.auth_method,
+            redirect_uri: self.desired.redirect_uris.first().cloned(),
+        })
+    }
+
+    /// Everything stands: tries the credentials where that is due, and reports.
+    fn prove_and_settle(&self, outputs: &Outputs<'_>, assessment: &Assessment) -> Move {
+        let mut verdict = self.verdict(assessment, Requeue::Resync(self.provider.resync));
+        verdict.provisioned = Some(Finding::yes(
+            Reason::Provisioned,
+            format!("Client {} stands at the provider", self.desired.client_id),
+        ));
+        verdict.facts.remote = Some(Some(self.desired.client_id.clone()));
+        let (secret_name, config_map) = (
+            self.snapshot.client.secret_name(),
+            self.snapshot.client.config_map_name(),
+        );
+        verdict.published = Some(Finding::yes(
+            Reason::Published,
+            format!("Secret {secret_name} and ConfigMap {config_map} are up to date"),
+        ));
+        verdict.facts.secret_name = Some(secret_name);
+        verdict.request_done = true;
+        let held = outputs
+            .secret
+            .and_then(|secret| Some((secret, outputs::credential(secret)?)));
+        let Some((secret, credential)) = held.filter(|_| self.desired.has_secret()) else {
+            verdict.verified = Some(Finding::yes(
+                Reason::NotApplicable,
+                "A public client has no secret to verify",
+            ));
+            return settled(verdict);
+        };
+        verdict.facts.rotated_at = credential.rotated_at.clone();
+        match self.proof(&credential) {
+            None if self.proof_is_due(secret, &credential) => return self.prove(&credential),
+            None => {}
+            Some(Proof::Proven) => {
+                verdict.verified = Some(Finding::yes(
+                    Reason::Verified,
+                    "The provider accepts the credentials in the Secret",
+                ));
+                verdict.facts.proven = Some((secret.uid.clone(), credential.attempt.clone()));
+            }
+            Some(Proof::Disproven) => {
+                verdict.verified = Some(refused_credentials());
+                verdict.requeue = Requeue::Backoff(ErrorClass::Auth);
+            }
+            Some(Proof::Unknown(why)) => {
+                // A former proof keeps standing; without one, nobody knows.
+                if self.last_proof(secret, &credential).is_none() {
+                    verdict.verified = Some(Finding::unknown(
+                        Reason::ProofUnavailable,
+                        format!(
+                            "Whether the provider accepts the credentials could not be tried: {why}; tried again soon"
+                        ),
+                    ));
+                }
+                verdict.requeue = Requeue::Backoff(ErrorClass::Transient);
+            }
+        }
+        settled(verdict)
+    }
+
+    fn last_proof(&self, secret: &OutputView, credential: &Credential) -> Option<jiff::Timestamp> {
+        let proof = self.snapshot.client.status.credentials.as_ref()?.last_proof.as_ref()?;
+        let same = proof.secret_uid == secret.uid && proof.attempt == credential.attempt;
+        proof.time.parse().ok().filter(|_| same)
+    }
+
+    fn proof_is_due(&self, secret: &OutputView, credential: &Credential) -> bool {
+        self.snapshot.memory.secret_written
+            || self
+                .last_proof(secret, credential)
+                .is_none_or(|time| self.snapshot.now.duration_since(time) >= PROOF_LASTS)
+    }
+
+    /// What is known once the provider accepts the spec.
+    fn verdict(&self, assessment: &Assessment, requeue: Requeue) -> Verdict {
+        let mut verdict = Verdict::new(requeue);
+        verdict.provider_resolved = Some(Finding::yes(
+            Reason::Resolved,
+            format!(
+                "OIDCProvider {} is ready and serves this namespace",
+                self.snapshot.client.provider()
+            ),
+        ));
+        let open = checks::not_enforced(assessment);
+        verdict.accepted = Some(if open.is_empty() {
+            Finding::yes(Reason::Accepted, "The provider can do what the spec asks for")
+        } else {
+            Finding::yes(
+                Reason::NotEnforced,
+                format!(
+                    "Accepted; the provider would allow more than the spec says in: {}",
+                    open.join(", ")
+                ),
+            )
+        });
+        verdict.facts.enforcement = Some(assessment.enforcement.clone());
+        self.describe_client(&mut verdict);
+        verdict
+    }
+
+    fn describe_client(&self, verdict: &mut Verdict) {
+        verdict.facts.client_id = Some(self.desired.client_id.clone());
+        verdict.facts.issuer = Some(self.facts.discovery.issuer.clone());
+        verdict.facts.resolved = Some(resolve::resolved(&self.desired));
+        verdict.facts.rotation = Some(self.model.capabilities().rotation);
+    }
+
+    /// Not accepted: nothing is changed until the spec or the provider is.
+    fn refused(&self, finding: Finding) -> Move {
+        let mut verdict = self.verdict(&Assessment::default(), Requeue::Backoff(ErrorClass::User));
+        verdict.facts.enforcement = None;
+        verdict.stalled = Some((finding.reason, finding.message.clone()));
+        verdict.accepted = Some(finding);
+        verdict.request_done = true;
+        settled(verdict)
+    }
+
+    fn outputs_unusable(&self, finding: Finding, assessment: &Assessment) -> Move {
+        let waiting = finding.reason == Reason::WaitingForGarbageCollection;
+        let class = if waiting {
+            ErrorClass::Transient
+        } else {
+            ErrorClass::User
+        };
+        let mut verdict = self.verdict(assessment, Requeue::Backoff(class));
+        let why = (finding.reason, finding.message.clone());
+        if waiting {
+            verdict.reconciling = Some(why)
+        } else {
+            verdict.stalled = Some(why)
+        }
+        verdict.published = Some(finding);
+        settled(verdict)
+    }
+
+    /// The client ID belongs to something else. It is neither read out nor changed.
+    fn taken(&self, outputs: &Outputs<'_>) -> Move {
+        self.never_made(outputs).unwrap_or_else(|| {
+            self.refused(Finding::no(
+                Reason::ClientIDTaken,
+                format!(
+                    "The provider has a client {} that was not made for this OIDCClient (by hand, in Dex's staticClients, by another OIDCClient or another cluster). It is left as it is. Remove it there, or make a new OIDCClient with another clientID",
+                    self.desired.client_id
+                ),
+            ))
+        })
+    }
+
+    /// The client was never made, and cannot be: a Secret made for it goes. Where our ConfigMap stands, it was made
+    /// once, and applications may still hold what they read: then the Secret stays.
+    fn never_made(&self, outputs: &Outputs<'_>) -> Option<Move> {
+        let secret = outputs.secret.filter(|_| outputs.config_map.is_none())?;
+        let ours = secret.ownership(&self.mark) == super::snapshot::OutputOwnership::Ours;
+        ours.then(|| delete_output(OutputKind::Secret, secret, "its client was never made"))
+    }
+}
+
+pub(super) fn delete_output(kind: OutputKind, seen: &OutputView, why: &'static str) -> Move {
+    step(Step::DeleteOutput {
+        kind,
+        name: seen.name.clone(),
+        precondition: drafts::seen_object(seen),
+        why,
+    })
+}
+
+fn repaired(kind: OutputKind, name: &str, what: &str) -> Note {
+    Note {
+        warning: true,
+        reason: Reason::OutputRepaired,
+        message: format!("{kind} {name} {what}; it was written again"),
+    }
+}
+
+fn changed(client_id: &str, diff: &RemoteDiff) -> String {
+    let fields: Vec<&str> = diff.changes.iter().map(|change| change.field).collect();
+    format!("Client {client_id} was changed at the provider: {}", fields.join(", "))
+}
+
+fn refused_credentials() -> Finding {
+    Finding::no(
+        Reason::CredentialsRefused,
+        "The provider refuses the credentials in the Secret although they were just set. Check that issuer and admin API belong to the same server",
+    )
+}
+
+impl super::snapshot::Memory {
+    /// Notes what a proof said. A clear disproof asks for the secret to be set again, once.
+    pub fn learn_proof(&mut self, digest: String, proof: Proof) {
+        if proof == Proof::Disproven && self.secret_set_again < SET_AGAIN_AT_MOST {
+            self.set_again = true;
+            self.look_fresh = true;
+            self.proof = None;
+        } else {
+            self.proof = Some((digest, proof));
+        }
+    }
+
+    /// Notes that the client's secret was written.
+    pub fn learn_secret_written(&mut self) {
+        if self.set_again {
+            self.set_again = false;
+            self.secret_set_again += 1;
+        }
+        self.secret_written = true;
+        self.proof = None;
+    }
+}

@@ -1,0 +1,240 @@
+//! The end of an OIDCClient, by a rule that always ends (docs/deletion.md).
+
+use super::{
+    client::{describe, settled, step},
+    drafts, outputs, resolve,
+    snapshot::{Evidence, OutputOwnership, OutputView, ProviderView, RemoteView, Snapshot},
+    step::{Move, Need, Note, OutputKind, Step},
+    verdict::{Finding, Requeue, Verdict},
+};
+use crate::{
+    api::{Reason, client::DeletionPolicy},
+    domain::{ErrorClass, Mark, ObservedClient, Ownership},
+};
+
+/// Names the next thing to do for an object with a deletionTimestamp.
+pub fn next(snapshot: &Snapshot) -> Move {
+    if !snapshot.client.finalizer {
+        return gone();
+    }
+    let retain = snapshot.client.spec.deletion_policy == DeletionPolicy::Retain;
+    let mark = resolve::mark(&snapshot.client, &snapshot.settings);
+    if let Some(why) = at_once(snapshot) {
+        return let_go(snapshot, &mark, retain, Some(why));
+    }
+    let remote = match &snapshot.remote {
+        _ if let Some(why) = not_ready(snapshot) => return wait_or_let_go(snapshot, &mark, retain, &why),
+        RemoteView::Failed(error) => {
+            return wait_or_let_go(snapshot, &mark, retain, &describe(error).1);
+        }
+        RemoteView::Unknown
+        | RemoteView::Present {
+            evidence: Evidence::Listed,
+            ..
+        } => {
+            return Move::Look(Need::FreshRemote);
+        }
+        RemoteView::Absent => None,
+        RemoteView::Present { client, .. } => Some(client),
+    };
+    if retain {
+        keep(snapshot, &mark, remote)
+    } else {
+        delete(snapshot, &mark, remote)
+    }
+}
+
+fn gone() -> Move {
+    let mut verdict = Verdict::new(Requeue::Never);
+    verdict.gone = true;
+    settled(verdict)
+}
+
+/// Reasons to let go at once: nobody will ever be able to delete the client there, or the user said so.
+fn at_once(snapshot: &Snapshot) -> Option<String> {
+    let client = &snapshot.client;
+    if client.orphan {
+        return Some("the annotation oidc-operator.io/orphan asks for it".to_owned());
+    }
+    match &snapshot.provider {
+        ProviderView::NotFound => Some(format!("OIDCProvider {} is gone", client.provider())),
+        ProviderView::Present(provider)
+            if provider.credentials_gone && (provider.terminating || snapshot.namespace.terminating) =>
+        {
+            Some(format!(
+                "the admin credentials of OIDCProvider {} are gone",
+                client.provider()
+            ))
+        }
+        ProviderView::Present(_) | ProviderView::Starting => None,
+    }
+}
+
+fn not_ready(snapshot: &Snapshot) -> Option<String> {
+    match &snapshot.provider {
+        ProviderView::Present(provider) if provider.model.is_some() => provider.not_ready.clone(),
+        ProviderView::NotFound => None,
+        _ => Some("the provider was not looked at yet".to_owned()),
+    }
+}
+
+/// The client may be unreachable only for so long: counted from the later of the deletion and the operator's start, so
+/// that an operator that was down gives the provider its chance.
+fn wait_or_let_go(snapshot: &Snapshot, mark: &Mark, retain: bool, why: &str) -> Move {
+    let since = snapshot
+        .client
+        .deletion
+        .unwrap_or(snapshot.now)
+        .max(snapshot.settings.started);
+    let timeout = jiff::SignedDuration::try_from(snapshot.settings.deletion_timeout).unwrap_or_default();
+    let end = since.checked_add(timeout).unwrap_or(jiff::Timestamp::MAX);
+    if snapshot.now >= end {
+        return let_go(
+            snapshot,
+            mark,
+            retain,
+            Some(format!("{why}, and the deletion timeout is over")),
+        );
+    }
+    let message = format!(
+        "Waiting to delete the client at the provider: {why}. It is let go at {end:.0}; set the annotation oidc-operator.io/orphan to let it go now"
+    );
+    let mut verdict = Verdict::new(Requeue::NotAfter(end));
+    verdict.provisioned = Some(Finding::unknown(Reason::Terminating, message.clone()));
+    verdict.reconciling = Some((Reason::Terminating, message));
+    settled(verdict)
+}
+
+/// `Delete`: at the provider only by mark, and the finalizer last. The outputs go with the object.
+fn delete(snapshot: &Snapshot, mark: &Mark, remote: Option<&ObservedClient>) -> Move {
+    let Some(client) = remote else {
+        return step(Step::RemoveFinalizer { left_behind: None });
+    };
+    let client_id = client.client_id.clone();
+    match client.ownership(mark) {
+        Ownership::Ours => step(Step::DeleteRemote {
+            note: Some(Note {
+                warning: false,
+                reason: Reason::Deleted,
+                message: format!("Client {client_id} was deleted at the provider"),
+            }),
+            client_id,
+            diff: None,
+        }),
+        // Re-marked by a later life, retained, or somebody else's: not this object's to delete.
+        Ownership::FormerLife | Ownership::Foreign | Ownership::Unmarked => let_go(
+            snapshot,
+            mark,
+            false,
+            Some(format!("client {client_id} at the provider is not this object's")),
+        ),
+    }
+}
+
+/// `Retain`: a standing rotation is finished, the mark is released, outputs lose their owner, and the finalizer goes last.
+fn keep(snapshot: &Snapshot, mark: &Mark, remote: Option<&ObservedClient>) -> Move {
+    if let Some(rotation) = finish_rotation(snapshot, mark) {
+        return rotation;
+    }
+    let Some(client) = remote.filter(|client| client.ownership(mark) == Ownership::Ours) else {
+        return let_go(snapshot, mark, true, None);
+    };
+    let (ProviderView::Present(provider), released) = (&snapshot.provider, mark.released()) else {
+        return let_go(snapshot, mark, true, None);
+    };
+    let Some(model) = &provider.model else {
+        return let_go(snapshot, mark, true, None);
+    };
+    // Only the mark: what the spec says in its last moment is not rolled out any more.
+    let mut desired = resolve::desired(&snapshot.client, &snapshot.settings);
+    desired.mark = released;
+    let mut diff = model.0.diff(&desired, None, client);
+    diff.changes.retain(|change| change.field == "mark");
+    diff.recreate = false;
+    desired.redirect_uris = client.redirect_uris.clone();
+    desired.display_name = client.display_name.clone();
+    desired.logo_uri = client.logo_uri.clone();
+    desired.client_type = client.client_type;
+    let note = Note {
+        warning: false,
+        reason: Reason::Retained,
+        message: format!(
+            "Client {} and its outputs stay, as deletionPolicy Retain says",
+            desired.client_id
+        ),
+    };
+    step(Step::UpdateRemote {
+        desired: Box::new(desired),
+        secret: None,
+        diff,
+        note,
+    })
+}
+
+/// A rotation that stands when its object is retained is finished first: the client keeps exactly one secret, and
+/// somebody holds it.
+fn finish_rotation(snapshot: &Snapshot, mark: &Mark) -> Option<Move> {
+    if snapshot.namespace.terminating {
+        return None;
+    }
+    let Some(found) = &snapshot.outputs else {
+        return Some(Move::Look(Need::Outputs));
+    };
+    let client = &snapshot.client;
+    let sorted = outputs::sort(found, mark, &client.secret_name(), &client.config_map_name()).ok()?;
+    sorted.next.as_ref()?;
+    // The same steps as for a living object; what it would do after the rotation is not done any more.
+    let mut living = snapshot.clone();
+    living.client.deletion = None;
+    match super::client::next(&living) {
+        Move::Settled(_) => None,
+        other => Some(other),
+    }
+}
+
+/// Takes the finalizer off. Retained outputs, a staged secret too, lose their owner first.
+fn let_go(snapshot: &Snapshot, mark: &Mark, retain: bool, why: Option<String>) -> Move {
+    let mut staged = None;
+    if retain && !snapshot.namespace.terminating {
+        let Some(found) = &snapshot.outputs else {
+            return Move::Look(Need::Outputs);
+        };
+        let secrets = found.secrets.iter().map(|view| (OutputKind::Secret, view));
+        let config_maps = found.config_maps.iter().map(|view| (OutputKind::ConfigMap, view));
+        for (kind, view) in secrets.chain(config_maps) {
+            if view.ownership(mark) == OutputOwnership::Ours && !view.terminating {
+                return release(mark, kind, view);
+            }
+            if view.ownership(mark) == OutputOwnership::Retained && view.immutable {
+                staged = Some(view.name.clone());
+            }
+        }
+    }
+    let left_behind = why.map(|why| {
+        let client_id = resolve::client_id(&snapshot.client);
+        let staged = staged
+            .map(|name| format!("; Secret {name} holds a secret of an unfinished rotation"))
+            .unwrap_or_default();
+        Note {
+            warning: true,
+            reason: Reason::LeftBehind,
+            message: format!(
+                "OIDCClient {} is let go: {why}. Client {client_id} of OIDCProvider {} may be left there{staged}",
+                snapshot.client.name,
+                snapshot.client.provider()
+            ),
+        }
+    });
+    step(Step::RemoveFinalizer { left_behind })
+}
+
+fn release(mark: &Mark, kind: OutputKind, view: &OutputView) -> Move {
+    step(Step::UpdateOutput {
+        draft: drafts::released(mark, kind, view),
+        precondition: drafts::seen_version(view),
+        note: None,
+    })
+}
+
+/// A deletion's class of retry.
+pub const RETRY: ErrorClass = ErrorClass::Transient;

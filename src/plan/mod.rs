@@ -1,0 +1,26 @@
+//! Decides. Pure: no clock, no randomness, no IO; every input is in the [`Snapshot`].
+//!
+//! [`next`] looks at what is known and names the one thing to do now: look somewhere, carry out one [`Step`] (one
+//! request), or stop with a [`Verdict`]. The executor carries it out, notes the answer in the snapshot and asks again,
+//! so that every step may be the last one that ran and the next process goes on from what it finds. [`rehearse`] plays
+//! the whole sequence against the snapshot alone and prints it as a diff.
+
+pub mod checks;
+pub mod client;
+pub mod conditions;
+pub mod deletion;
+pub mod drafts;
+pub mod outputs;
+pub mod provider;
+pub mod rehearsal;
+pub mod resolve;
+pub mod retry;
+pub mod snapshot;
+pub mod step;
+pub mod verdict;
+
+pub use client::next;
+pub use rehearsal::{Plan, rehearse};
+pub use snapshot::Snapshot;
+pub use step::{Move, Need, Step};
+pub use verdict::{Finding, Requeue, Verdict};

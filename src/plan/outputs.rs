@@ -1,0 +1,108 @@
+//! Which of the objects found are this client's outputs.
+
+use super::{
+    drafts::Credential,
+    snapshot::{OutputOwnership, OutputView, OutputsView},
+    verdict::Finding,
+};
+use crate::{
+    api::Reason,
+    domain::{
+        Mark,
+        names::next_secret_name,
+        vocabulary::{ANNOTATION_ATTEMPT, ANNOTATION_ROTATED_AT, NEXT_SUFFIX},
+    },
+};
+
+/// The outputs of one client, told apart.
+#[derive(Debug)]
+pub struct Outputs<'a> {
+    /// The Secret under the name that the spec wants.
+    pub secret: Option<&'a OutputView>,
+    /// The staged Secret of a rotation, and the output that it is for.
+    pub next: Option<(&'a OutputView, String)>,
+    /// A Secret of ours under a former name.
+    pub former_secret: Option<&'a OutputView>,
+    /// The ConfigMap under the name that the spec wants.
+    pub config_map: Option<&'a OutputView>,
+    /// A ConfigMap of ours under a former name.
+    pub former_config_map: Option<&'a OutputView>,
+}
+
+/// Sorts what was found, or says why a name cannot be used. `secret` and `config_map` are the wanted names.
+///
+/// # Errors
+/// A finding for `CredentialsPublished`.
+pub fn sort<'a>(found: &'a OutputsView, mark: &Mark, secret: &str, config_map: &str) -> Result<Outputs<'a>, Finding> {
+    let mut outputs = Outputs {
+        secret: None,
+        next: None,
+        former_secret: None,
+        config_map: None,
+        former_config_map: None,
+    };
+    for view in &found.secrets {
+        let wanted = view.name == secret;
+        let staged = view.name == next_secret_name(secret);
+        match usable("Secret", view, mark, wanted || staged)? {
+            None => {}
+            Some(view) if wanted => outputs.secret = Some(view),
+            // Staged by us, and by nobody else: immutable, with an attempt.
+            Some(view) if view.immutable && view.attempt().is_some() && view.name.ends_with(NEXT_SUFFIX) => {
+                let target = view.name.trim_end_matches(NEXT_SUFFIX).to_owned();
+                outputs.next = Some((view, target));
+            }
+            // A retained Secret under a name that nobody asks for is left alone.
+            Some(view) if view.ownership(mark) == OutputOwnership::Ours => outputs.former_secret = Some(view),
+            Some(_) => {}
+        }
+    }
+    for view in &found.config_maps {
+        let wanted = view.name == config_map;
+        match usable("ConfigMap", view, mark, wanted)? {
+            None => {}
+            Some(view) if wanted => outputs.config_map = Some(view),
+            Some(view) if view.ownership(mark) == OutputOwnership::Ours => outputs.former_config_map = Some(view),
+            Some(_) => {}
+        }
+    }
+    Ok(outputs)
+}
+
+fn usable<'a>(
+    kind: &str,
+    view: &'a OutputView,
+    mark: &Mark,
+    name_wanted: bool,
+) -> Result<Option<&'a OutputView>, Finding> {
+    let name = &view.name;
+    match view.ownership(mark) {
+        OutputOwnership::Ours | OutputOwnership::Retained if view.terminating => Err(waiting(kind, name)),
+        OutputOwnership::Ours | OutputOwnership::Retained => Ok(Some(view)),
+        _ if !name_wanted => Ok(None),
+        OutputOwnership::FormerLife => Err(waiting(kind, name)),
+        OutputOwnership::Foreign => Err(Finding::no(
+            Reason::OutputNotOwned,
+            format!(
+                "{kind} {name} exists and was not made for this OIDCClient; it is left as it is. Delete or rename it, or choose another name under spec.outputs"
+            ),
+        )),
+    }
+}
+
+fn waiting(kind: &str, name: &str) -> Finding {
+    Finding::no(
+        Reason::WaitingForGarbageCollection,
+        format!("{kind} {name} belongs to a former object of this name and is still being deleted; waiting for that"),
+    )
+}
+
+/// The credential that an output holds, if it is the one that the operator wrote.
+pub fn credential(view: &OutputView) -> Option<Credential> {
+    let annotation = |key: &str| view.annotations.get(key).cloned();
+    Some(Credential {
+        secret: view.intact_secret()?,
+        attempt: annotation(ANNOTATION_ATTEMPT),
+        rotated_at: annotation(ANNOTATION_ROTATED_AT),
+    })
+}

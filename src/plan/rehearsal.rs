@@ -1,0 +1,225 @@
+//! What a step's answer means for the snapshot, and a whole sequence played without any IO.
+
+use std::fmt;
+
+use super::{
+    client,
+    snapshot::{Evidence, OutputView, OutputsView, OwnerView, RemoteView, Snapshot},
+    step::{Move, Need, OutputDraft, OutputKind, Step},
+    verdict::Verdict,
+};
+use crate::{
+    api::Reason,
+    domain::{IdpError, IdpErrorKind, Proof},
+};
+
+/// What became of a step.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It was done; for outputs see the other variants.
+    Done,
+    /// The output as it stands now.
+    Output(Box<OutputView>),
+    /// The output is gone.
+    OutputGone,
+    /// The output is not what was seen: look again.
+    OutputChanged,
+    /// Kubernetes refuses the output for good.
+    OutputRefused(String),
+    /// The client ID is taken.
+    Taken,
+    /// The client is not there any more.
+    Missing,
+    /// The call to the provider failed.
+    Failed(IdpError),
+    /// What the proof said.
+    Proof(Proof),
+}
+
+impl Snapshot {
+    /// The snapshot after `step` had `outcome`. Pure: what was answered is the newest observation.
+    pub fn learn(&mut self, step: &Step, outcome: Outcome) {
+        match (step, outcome) {
+            (_, Outcome::OutputChanged) => self.outputs = None,
+            (_, Outcome::OutputRefused(why)) => self.memory.output_refused = Some(why),
+            (Step::AddFinalizer, _) => self.client.finalizer = true,
+            (Step::RemoveFinalizer { .. }, _) => self.client.finalizer = false,
+            (Step::CreateOutput { draft, .. } | Step::UpdateOutput { draft, .. }, Outcome::Output(view)) => {
+                let list = self.outputs_of(draft.kind);
+                list.retain(|output| output.name != view.name);
+                list.push(*view);
+            }
+            (Step::DeleteOutput { kind, name, .. }, _) => self.outputs_of(*kind).retain(|output| output.name != *name),
+            // An output that vanished while it was written.
+            (Step::CreateOutput { .. } | Step::UpdateOutput { .. }, _) => self.outputs = None,
+            (Step::Prove { secret, .. }, Outcome::Proof(proof)) => self.memory.learn_proof(secret.digest(), proof),
+            (Step::Prove { .. }, _) => {}
+            (remote, outcome) => self.learn_remote(remote, outcome),
+        }
+    }
+
+    fn learn_remote(&mut self, step: &Step, outcome: Outcome) {
+        match (step, outcome) {
+            (Step::CreateRemote { .. } | Step::UpdateRemote { .. }, Outcome::Failed(error))
+                if error.kind == IdpErrorKind::Refused =>
+            {
+                self.memory.refused = Some((Reason::RefusedByProvider, error.to_string()));
+            }
+            (_, Outcome::Failed(error)) => self.remote = RemoteView::Failed(error),
+            (
+                Step::CreateRemote { desired, secret, .. } | Step::UpdateRemote { desired, secret, .. },
+                Outcome::Done,
+            ) => {
+                if let super::snapshot::ProviderView::Present(provider) = &self.provider
+                    && let Some(model) = &provider.model
+                {
+                    let client = model.0.created(desired, secret.as_ref());
+                    self.remote = RemoteView::Present {
+                        client,
+                        evidence: Evidence::Fresh,
+                    };
+                }
+                if matches!(step, Step::CreateRemote { .. }) || self.memory.set_again {
+                    self.memory.learn_secret_written();
+                }
+            }
+            (Step::DeleteRemote { diff, .. }, Outcome::Done | Outcome::Missing) => {
+                self.remote = RemoteView::Absent;
+                self.memory.deleted_to_recreate = diff.is_some();
+            }
+            // Taken, or gone meanwhile: whatever was known is not true any more.
+            _ => {
+                self.remote = RemoteView::Unknown;
+                self.memory.look_fresh = true;
+            }
+        }
+    }
+
+    fn outputs_of(&mut self, kind: OutputKind) -> &mut Vec<OutputView> {
+        let outputs = self.outputs.get_or_insert_with(OutputsView::default);
+        match kind {
+            OutputKind::Secret => &mut outputs.secrets,
+            OutputKind::ConfigMap => &mut outputs.config_maps,
+        }
+    }
+
+    /// Notes what a look at the provider showed.
+    pub fn see_remote(&mut self, remote: RemoteView) {
+        self.remote = remote;
+        self.memory.look_fresh = false;
+    }
+}
+
+/// The steps from here to the goal, if every request succeeds and nothing else happens. Prints as a diff.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// What must be read before more can be said.
+    pub need: Option<Need>,
+    /// How it ends; `None` where something must be read first.
+    pub verdict: Option<Verdict>,
+}
+
+/// More steps than any sequence has: a plan that needs more goes round in circles.
+pub const MAX_STEPS: usize = 32;
+
+/// Plays the sequence against the snapshot alone.
+pub fn rehearse(mut snapshot: Snapshot) -> Plan {
+    let mut plan = Plan {
+        steps: Vec::new(),
+        need: None,
+        verdict: None,
+    };
+    while plan.steps.len() < MAX_STEPS {
+        match client::next(&snapshot) {
+            Move::Look(need) => {
+                plan.need = Some(need);
+                return plan;
+            }
+            Move::Settled(verdict) => {
+                plan.verdict = Some(*verdict);
+                return plan;
+            }
+            Move::Do(step) => {
+                let outcome = expected(&step, &snapshot);
+                snapshot.learn(&step, outcome);
+                plan.steps.push(*step);
+            }
+        }
+    }
+    plan
+}
+
+/// The answer that a step gets where nothing goes wrong.
+pub fn expected(step: &Step, snapshot: &Snapshot) -> Outcome {
+    match step {
+        Step::CreateOutput { draft, .. } | Step::UpdateOutput { draft, .. } => {
+            Outcome::Output(Box::new(written(draft, snapshot)))
+        }
+        Step::DeleteOutput { .. } => Outcome::OutputGone,
+        Step::Prove { .. } => Outcome::Proof(Proof::Proven),
+        _ => Outcome::Done,
+    }
+}
+
+/// An output as it looks once it was written.
+fn written(draft: &OutputDraft, snapshot: &Snapshot) -> OutputView {
+    let outputs = snapshot.outputs.clone().unwrap_or_default();
+    let list = match draft.kind {
+        OutputKind::Secret => outputs.secrets,
+        OutputKind::ConfigMap => outputs.config_maps,
+    };
+    let old = list.into_iter().find(|output| output.name == draft.name);
+    let mut labels = old.as_ref().map(|old| old.labels.clone()).unwrap_or_default();
+    let mut annotations = old.as_ref().map(|old| old.annotations.clone()).unwrap_or_default();
+    for key in &draft.dropped {
+        labels.remove(key);
+        annotations.remove(key);
+    }
+    labels.extend(draft.labels.clone());
+    annotations.extend(draft.annotations.clone());
+    let owner = OwnerView {
+        is_client: true,
+        name: snapshot.client.name.name.clone(),
+        uid: snapshot.client.uid.clone(),
+    };
+    OutputView {
+        name: draft.name.clone(),
+        uid: old
+            .as_ref()
+            .map_or_else(|| format!("uid-of-{}", draft.name), |old| old.uid.clone()),
+        resource_version: old
+            .as_ref()
+            .map_or("1".to_owned(), |old| format!("{}+", old.resource_version)),
+        terminating: false,
+        owners: if draft.owned { vec![owner] } else { Vec::new() },
+        labels,
+        annotations,
+        data: draft.data.clone(),
+        type_: (draft.kind == OutputKind::Secret).then(|| "Opaque".to_owned()),
+        immutable: draft.immutable,
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.steps.is_empty() && self.need.is_none() {
+            return f.write_str("nothing to do");
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{step}")?;
+        }
+        if let Some(need) = self.need {
+            write!(
+                f,
+                "{}(then: look at {need:?})",
+                if self.steps.is_empty() { "" } else { "\n" }
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! Unset fields of a spec become what the provider and the client type ask for.
+
+use crate::{
+    api::client::ResolvedFields,
+    domain::{ClientType, DesiredClient, GrantType, Mark, MarkUid, Pkce, TokenEndpointAuthMethod, names},
+    plan::snapshot::{ClientView, Settings},
+};
+
+/// What an application asks for unless it says otherwise.
+const DEFAULT_SCOPES: [&str; 3] = ["openid", "profile", "email"];
+
+/// The mark of an OIDCClient.
+pub fn mark(client: &ClientView, settings: &Settings) -> Mark {
+    Mark {
+        owner: settings.owner.clone(),
+        client: client.name.clone(),
+        uid: MarkUid::Uid(client.uid.clone()),
+    }
+}
+
+/// The client ID of an OIDCClient.
+pub fn client_id(client: &ClientView) -> String {
+    client
+        .spec
+        .client_id
+        .clone()
+        .unwrap_or_else(|| names::default_client_id(&client.name))
+}
+
+/// The client that the spec wants.
+pub fn desired(client: &ClientView, settings: &Settings) -> DesiredClient {
+    let spec = &client.spec;
+    let public = spec.type_ == ClientType::Public;
+    DesiredClient {
+        client_id: client_id(client),
+        mark: mark(client, settings),
+        client_type: spec.type_,
+        display_name: spec.display_name.clone(),
+        logo_uri: spec.logo_uri.clone(),
+        redirect_uris: spec.redirect_uris.clone().unwrap_or_default(),
+        grant_types: spec.grant_types.as_ref().map_or_else(
+            || [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
+            |grants| grants.iter().copied().collect(),
+        ),
+        auth_method: spec.token_endpoint_auth_method.unwrap_or(if public {
+            TokenEndpointAuthMethod::None
+        } else {
+            TokenEndpointAuthMethod::ClientSecretBasic
+        }),
+        pkce: spec
+            .pkce
+            .unwrap_or(if public { Pkce::Required } else { Pkce::Optional }),
+        scopes: spec
+            .scopes
+            .clone()
+            .unwrap_or_else(|| DEFAULT_SCOPES.map(str::to_owned).to_vec()),
+        id_token_alg: spec.id_token_signed_response_alg,
+        claims: spec.claims.iter().flatten().map(|claim| claim.name.clone()).collect(),
+    }
+}
+
+/// The same, as status shows it.
+pub fn resolved(desired: &DesiredClient) -> ResolvedFields {
+    ResolvedFields {
+        grant_types: desired.grant_types.iter().copied().collect(),
+        token_endpoint_auth_method: desired.auth_method,
+        pkce: desired.pkce,
+        scopes: crate::publish::requested_scopes(desired),
+    }
+}

@@ -1,0 +1,326 @@
+//! Everything that one decision may depend on, and nothing else.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{OIDCClientSpec, OIDCClientStatus, Reason, provider::ClientGrants},
+    domain::{
+        ClientSecret, IdpError, Mark, MarkUid, Model, ObservedClient, OwnerId, Ownership, Proof, ProviderFacts,
+        ResourceName,
+        vocabulary::{ANNOTATION_ATTEMPT, ANNOTATION_MARK, ANNOTATION_SECRET_DIGEST, KEY_CLIENT_SECRET},
+    },
+};
+
+/// What is known when a decision is made.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The time.
+    pub now: Timestamp,
+    /// How this operator runs.
+    pub settings: Settings,
+    /// The OIDCClient.
+    pub client: ClientView,
+    /// Its namespace.
+    pub namespace: NamespaceView,
+    /// Its provider.
+    pub provider: ProviderView,
+    /// Its outputs; `None`: not looked at yet.
+    pub outputs: Option<OutputsView>,
+    /// The client at the provider.
+    pub remote: RemoteView,
+    /// What this pass has learned that cannot be seen anywhere.
+    pub memory: Memory,
+    /// Fresh random values, to be used at most once each.
+    pub supply: Supply,
+}
+
+/// How this operator runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which installation.
+    pub owner: OwnerId,
+    /// How long a deletion waits for an unreachable provider.
+    pub deletion_timeout: Duration,
+    /// When this process started.
+    pub started: Timestamp,
+}
+
+/// The OIDCClient.
+#[derive(Clone, Debug)]
+pub struct ClientView {
+    /// Its name.
+    pub name: ResourceName,
+    /// Its uid.
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
+    /// Does it carry our finalizer?
+    pub finalizer: bool,
+    /// Since when it is being deleted.
+    pub deletion: Option<Timestamp>,
+    /// Does it carry `oidc-operator.io/orphan`?
+    pub orphan: bool,
+    /// Value of `oidc-operator.io/reconcile-requested`.
+    pub reconcile_request: Option<String>,
+    /// Its spec.
+    pub spec: OIDCClientSpec,
+    /// Its status, as last read.
+    pub status: OIDCClientStatus,
+}
+
+impl ClientView {
+    /// The provider it refers to.
+    pub fn provider(&self) -> ResourceName {
+        let reference = &self.spec.provider_ref;
+        ResourceName::new(
+            reference.namespace.as_ref().unwrap_or(&self.name.namespace),
+            &reference.name,
+        )
+    }
+
+    /// Name of its output Secret.
+    pub fn secret_name(&self) -> String {
+        let named = self
+            .spec
+            .outputs
+            .as_ref()
+            .and_then(|outputs| outputs.secret.as_ref()?.name.clone());
+        named.unwrap_or_else(|| crate::domain::names::default_output_name(&self.name))
+    }
+
+    /// Name of its output ConfigMap.
+    pub fn config_map_name(&self) -> String {
+        let named = self
+            .spec
+            .outputs
+            .as_ref()
+            .and_then(|outputs| outputs.config_map.as_ref()?.name.clone());
+        named.unwrap_or_else(|| crate::domain::names::default_output_name(&self.name))
+    }
+}
+
+/// The namespace of the OIDCClient.
+#[derive(Clone, Debug, Default)]
+pub struct NamespaceView {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Is it being deleted?
+    pub terminating: bool,
+}
+
+/// The provider, seen from one of its clients.
+#[derive(Clone, Debug)]
+pub enum ProviderView {
+    /// There is none of that name.
+    NotFound,
+    /// It exists, and this process has not looked at it yet.
+    Starting,
+    /// It exists.
+    Present(Box<PresentProvider>),
+}
+
+/// A provider that exists.
+#[derive(Clone, Debug)]
+pub struct PresentProvider {
+    /// Who may use it.
+    pub grants: Option<ClientGrants>,
+    /// Is it being deleted?
+    pub terminating: bool,
+    /// Are the credentials of its admin API gone (the Secret is missing)?
+    pub credentials_gone: bool,
+    /// What is known of its issuer; `None`: never read.
+    pub facts: Option<Arc<ProviderFacts>>,
+    /// Why its admin API cannot be used now; `None`: it can.
+    pub not_ready: Option<String>,
+    /// How often everything is looked at anew.
+    pub resync: Duration,
+    /// The pure half of its driver; `None`: not known yet.
+    pub model: Option<ModelRef>,
+}
+
+/// The pure half of a driver.
+#[derive(Clone)]
+pub struct ModelRef(pub Arc<dyn Model>);
+
+impl std::fmt::Debug for ModelRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Model")
+    }
+}
+
+/// The outputs, as a live read showed them.
+#[derive(Clone, Debug, Default)]
+pub struct OutputsView {
+    /// Secrets: all that carry our label, and those of our names.
+    pub secrets: Vec<OutputView>,
+    /// ConfigMaps, the same.
+    pub config_maps: Vec<OutputView>,
+}
+
+/// One Secret or ConfigMap.
+#[derive(Clone)]
+pub struct OutputView {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Is it being deleted?
+    pub terminating: bool,
+    /// Its owners: kind, name, uid.
+    pub owners: Vec<OwnerView>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Its data.
+    pub data: crate::publish::Data,
+    /// Its type (Secrets).
+    pub type_: Option<String>,
+    /// Is it immutable?
+    pub immutable: bool,
+}
+
+impl std::fmt::Debug for OutputView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the data.
+        f.debug_struct("OutputView")
+            .field("name", &self.name)
+            .field("uid", &self.uid)
+            .field("keys", &self.data.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An owner reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerView {
+    /// Is it an OIDCClient?
+    pub is_client: bool,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// Whose an output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputOwnership {
+    /// Owned by this very object.
+    Ours,
+    /// Without owner, left by an earlier life with `Retain`: ours to take back.
+    Retained,
+    /// Owned by an earlier life: garbage collection will take it.
+    FormerLife,
+    /// Somebody else's.
+    Foreign,
+}
+
+impl OutputView {
+    /// Whose it is, seen from the OIDCClient of `mark`.
+    pub fn ownership(&self, mark: &Mark) -> OutputOwnership {
+        let MarkUid::Uid(uid) = &mark.uid else {
+            return OutputOwnership::Foreign;
+        };
+        if self.owners.iter().any(|owner| owner.is_client && owner.uid == *uid) {
+            return OutputOwnership::Ours;
+        }
+        match self.owners.as_slice() {
+            [] => {
+                let found = self.annotations.get(ANNOTATION_MARK).and_then(|mark| Mark::parse(mark));
+                match mark.judge(found.as_ref()) {
+                    Ownership::Ours | Ownership::FormerLife => OutputOwnership::Retained,
+                    Ownership::Foreign | Ownership::Unmarked => OutputOwnership::Foreign,
+                }
+            }
+            owners
+                if owners
+                    .iter()
+                    .all(|owner| owner.is_client && owner.name == mark.client.name) =>
+            {
+                OutputOwnership::FormerLife
+            }
+            _ => OutputOwnership::Foreign,
+        }
+    }
+
+    /// Its client secret, where it holds one.
+    pub fn client_secret(&self) -> Option<ClientSecret> {
+        let bytes = self.data.get(KEY_CLIENT_SECRET)?;
+        String::from_utf8(bytes.clone())
+            .ok()
+            .filter(|text| !text.is_empty())
+            .map(ClientSecret::new)
+    }
+
+    /// Its client secret, if it is the one that the operator wrote.
+    pub fn intact_secret(&self) -> Option<ClientSecret> {
+        let secret = self.client_secret()?;
+        (self.annotations.get(ANNOTATION_SECRET_DIGEST) == Some(&secret.digest())).then_some(secret)
+    }
+
+    /// The rotation attempt that it carries.
+    pub fn attempt(&self) -> Option<&str> {
+        self.annotations.get(ANNOTATION_ATTEMPT).map(String::as_str)
+    }
+}
+
+/// The client at the provider.
+#[derive(Clone, Debug)]
+pub enum RemoteView {
+    /// Not looked at yet.
+    Unknown,
+    /// A request for it said that there is none.
+    Absent,
+    /// It is there.
+    Present {
+        /// As it looks.
+        client: ObservedClient,
+        /// How that is known.
+        evidence: Evidence,
+    },
+    /// Looking, or writing, failed.
+    Failed(IdpError),
+}
+
+/// How the look of a client is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// From a list, or from an earlier pass: good to find that nothing changed, too little to reset or delete on.
+    Listed,
+    /// From a request for it in this pass, or from our own write in it.
+    Fresh,
+}
+
+/// What a pass has learned that cannot be seen anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// What the last proof said of the secret of this digest.
+    pub proof: Option<(String, Proof)>,
+    /// How often a disproven secret was set again.
+    pub secret_set_again: u32,
+    /// Is the client to be made anew although nothing differs, because its secret was disproven?
+    pub set_again: bool,
+    /// Did this pass create the client, or set its secret?
+    pub secret_written: bool,
+    /// A definite refusal of a write to the provider, with its reason.
+    pub refused: Option<(Reason, String)>,
+    /// Was the client deleted at the provider in this pass, to be made anew?
+    pub deleted_to_recreate: bool,
+    /// Must the client be asked for, whatever lists say?
+    pub look_fresh: bool,
+    /// Why Kubernetes refuses an output.
+    pub output_refused: Option<String>,
+}
+
+/// Fresh random values.
+#[derive(Clone, Debug)]
+pub struct Supply {
+    /// A new client secret.
+    pub secret: ClientSecret,
+    /// Id of a new rotation attempt.
+    pub attempt: String,
+}
