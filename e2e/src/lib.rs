@@ -27,6 +27,7 @@ pub mod case;
 pub mod control_plane;
 pub mod dex;
 pub mod http;
+pub mod install;
 pub mod kubectl;
 pub mod login;
 pub mod operator;

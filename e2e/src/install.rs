@@ -1,0 +1,99 @@
+//! The operator on a control plane, as users install it, and what a provider needs around it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::control_plane::ControlPlane;
+use crate::dex::Dex;
+use crate::pki::Identity;
+
+/// The namespace and the ServiceAccount of `config/rbac`.
+pub const NAMESPACE: &str = "oidc-operator-system";
+/// See [`NAMESPACE`].
+pub const SERVICE_ACCOUNT: &str = "oidc-operator";
+
+/// Name of the CA ConfigMap in [`references`] and [`provider`].
+pub const CA: &str = "dex-ca";
+/// Name of the client certificate's Secret in [`references`] and [`provider`].
+pub const CLIENT_CERTIFICATE: &str = "dex-grpc-client";
+
+/// Applies CRDs, namespace and rights with kubectl; gives a kubeconfig with exactly the operator's rights.
+///
+/// # Errors
+/// kubectl or the API server refuses.
+pub async fn install(cluster: &ControlPlane) -> Result<PathBuf> {
+    let kubectl = cluster.kubectl()?;
+    kubectl.apply_path("config/crd").await.context("CRDs")?;
+    kubectl.apply_path("config/manager/namespace.yaml").await?;
+    kubectl.apply_path("config/rbac").await.context("rights")?;
+    kubectl
+        .run([
+            "wait",
+            "--for=condition=Established",
+            "crd/oidcproviders.oidc-operator.io",
+            "crd/oidcclients.oidc-operator.io",
+            "--timeout=60s",
+        ])
+        .await?;
+    cluster.service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT).await
+}
+
+/// A ConfigMap with a CA, labelled so that a change is followed at once.
+pub fn ca_config_map(namespace: &str, name: &str, pem: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"oidc-operator.io/certificate-authority": "true"},
+        },
+        "data": {"ca-bundle.crt": pem},
+    })
+}
+
+/// A Secret with a client certificate, labelled so that the operator may read it.
+pub fn certificate_secret(namespace: &str, name: &str, identity: &Identity) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"oidc-operator.io/credential": "provider"},
+        },
+        "data": {"tls.crt": STANDARD.encode(&identity.certificate), "tls.key": STANDARD.encode(&identity.key)},
+    })
+}
+
+/// What [`provider`] refers to.
+pub fn references(dex: &Dex, namespace: &str) -> [Value; 2] {
+    [
+        ca_config_map(namespace, CA, dex.ca_pem()),
+        certificate_secret(namespace, CLIENT_CERTIFICATE, dex.client_identity()),
+    ]
+}
+
+/// An OIDCProvider for `dex`, for OIDCClients of every namespace.
+pub fn provider(dex: &Dex, namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "oidc-operator.io/v1alpha1",
+        "kind": "OIDCProvider",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "type": "Dex",
+            "issuer": {"issuerURL": dex.issuer(), "issuerCertificateAuthority": {"name": CA}},
+            "dex": {"type": "GRPC", "grpc": {
+                "address": dex.grpc_address().to_string(),
+                "certificateAuthority": {"name": CA},
+                "clientCertificateSecretRef": {"name": CLIENT_CERTIFICATE},
+            }},
+            "clients": {"allowedNamespaces": {"from": "All"}},
+        },
+    })
+}
