@@ -91,6 +91,7 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<End, PassErr
         namespace,
         outputs: None,
         remote: RemoteView::Unknown,
+        rivals: None,
         // A request by annotation looks at everything anew.
         memory: Memory {
             look_fresh: asked,
@@ -172,6 +173,10 @@ impl Pass<'_> {
                     None => RemoteView::Absent,
                 };
                 snapshot.see_remote(remote);
+            }
+            Need::Rivals => {
+                let provider = snapshot.client.provider();
+                snapshot.rivals = Some(self.context.objects.clients_with(&provider, self.client_id).await);
             }
         }
         Ok(())

@@ -14,7 +14,10 @@ use crate::{
     api::{OIDCClient, OIDCProvider},
     domain::ResourceName,
     kubernetes::events::Events,
-    plan::{Step, snapshot::Settings},
+    plan::{
+        Step,
+        snapshot::{ClientBrief, NamespaceView, Settings},
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -31,9 +34,11 @@ pub trait Objects: Send + Sync {
     /// An OIDCProvider.
     async fn provider(&self, name: &ResourceName) -> Option<Arc<OIDCProvider>>;
     /// The OIDCClients that refer to a provider.
-    async fn clients_of(&self, provider: &ResourceName) -> Vec<Arc<OIDCClient>>;
+    async fn clients_of(&self, provider: &ResourceName) -> Vec<ClientBrief>;
+    /// Those of them with this client ID.
+    async fn clients_with(&self, provider: &ResourceName, client_id: &str) -> Vec<ClientBrief>;
     /// Labels of a namespace, and whether it is being deleted; `None`: not known (yet).
-    async fn namespace(&self, name: &str) -> Option<crate::plan::snapshot::NamespaceView>;
+    async fn namespace(&self, name: &str) -> Option<NamespaceView>;
 }
 
 /// Lets a test end a pass before or after a step, as a crash would.

@@ -11,18 +11,19 @@ use kube::{Api, ResourceExt as _, api::ListParams};
 use super::{
     context::Context,
     registry::{Runtime, State},
+    report,
 };
 use crate::{
     api::{OIDCClient, OIDCProvider, provider::ProviderType},
     domain::{
         ClientSecret, ResourceName,
-        names::next_secret_name,
+        names::{default_client_id, next_secret_name},
         vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, GROUP, LABEL_CLIENT_UID},
     },
     kubernetes::client::{KubeError, within},
     plan::snapshot::{
-        ClientView, ModelRef, NamespaceView, OutputView, OutputsView, OwnerView, PresentProvider, ProviderView,
-        RemoteView, Supply,
+        ClientBrief, ClientView, ModelRef, NamespaceView, OutputView, OutputsView, OwnerView, PresentProvider,
+        ProviderView, RemoteView, Supply,
     },
     publish::Data,
 };
@@ -42,16 +43,32 @@ pub fn client(object: &OIDCClient) -> ClientView {
         name: name_of(&object.metadata),
         uid: object.uid().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
-        finalizer: object
-            .finalizers()
-            .iter()
-            .any(|finalizer| finalizer == CLIENT_FINALIZER),
+        finalizer: report::carries(object, CLIENT_FINALIZER),
         deletion: object.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         orphan: annotations.contains_key(ANNOTATION_ORPHAN),
         reconcile_request: annotations.get(ANNOTATION_RECONCILE_REQUESTED).cloned(),
         spec: object.spec.clone(),
         status: object.status.clone().unwrap_or_default(),
     }
+}
+
+/// An OIDCClient, as others see it.
+pub fn brief(object: &OIDCClient) -> ClientBrief {
+    let name = name_of(&object.metadata);
+    ClientBrief {
+        client_id: client_id(object),
+        uid: object.uid().unwrap_or_default(),
+        finalizer: report::carries(object, CLIENT_FINALIZER),
+        provisioned: object.status.as_ref().is_some_and(|status| status.remote.is_some()),
+        created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        name,
+    }
+}
+
+/// The client ID of an OIDCClient.
+pub fn client_id(object: &OIDCClient) -> String {
+    let named = object.spec.client_id.clone();
+    named.unwrap_or_else(|| default_client_id(&name_of(&object.metadata)))
 }
 
 /// The provider that an OIDCClient refers to.

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `context` | what every pass holds |
+//! | `index` | which clients belong to which provider |
 //! | `registry`, `metered` | what this process knows of each provider, and the bulkhead around its admin API |
 //! | `connect` | from a provider's spec and the objects it refers to, to a driver |
 //! | `provider`, `client` | one pass over one object |
@@ -16,6 +17,7 @@ pub mod connect;
 pub mod context;
 pub mod execute;
 pub mod gather;
+pub mod index;
 pub mod metered;
 pub mod provider;
 pub mod registry;

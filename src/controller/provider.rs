@@ -13,10 +13,10 @@ use super::{
     report,
 };
 use crate::{
-    api::{OIDCClient, OIDCProvider, provider::InsecurePart},
+    api::{OIDCProvider, provider::InsecurePart},
     domain::{
         IdpErrorKind, ProviderFacts, ResourceName,
-        vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, PROVIDER_FINALIZER},
+        vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, PROVIDER_FINALIZER},
     },
     idp::{
         Driver,
@@ -26,7 +26,7 @@ use crate::{
     kubernetes::{client::KubeError, finalizer},
     plan::{
         provider::{AdminProblem, Findings, IssuerProblem, Server, status},
-        resolve,
+        snapshot::ClientBrief,
         verdict::Requeue,
     },
 };
@@ -72,7 +72,9 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<Option<Reque
     let old = object.status.clone().unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
     let new = status(&object.spec, &old, generation, &findings, Timestamp::now());
-    wake_clients(context, &runtime, &clients, news || deleting);
+    // Asked for anew: one that came meanwhile may have found a provider that was not looked at yet.
+    let clients = context.objects.clients_of(name).await;
+    wake_clients(context, &runtime, clients, news || deleting);
     report::provider(context, &object, &new).await?;
     Ok(Some(findings.requeue(resync)))
 }
@@ -82,12 +84,9 @@ fn may_end(object: &OIDCProvider, references: &References, waiting_for: &[String
     waiting_for.is_empty() || references.credentials_gone || object.annotations().contains_key(ANNOTATION_ORPHAN)
 }
 
-fn remaining(clients: &[Arc<OIDCClient>]) -> Vec<String> {
-    let mut names: Vec<String> = clients
-        .iter()
-        .filter(|client| report::carries(client.as_ref(), CLIENT_FINALIZER))
-        .map(|client| gather::name_of(&client.metadata).to_string())
-        .collect();
+fn remaining(clients: &[ClientBrief]) -> Vec<String> {
+    let with_something = clients.iter().filter(|client| client.finalizer);
+    let mut names: Vec<String> = with_something.map(|client| client.name.to_string()).collect();
     names.sort();
     names
 }
@@ -119,7 +118,7 @@ async fn look(
     references: &References,
     runtime: &Runtime,
     before: &State,
-    clients: &[Arc<OIDCClient>],
+    clients: &[ClientBrief],
     waiting_for: Vec<String>,
 ) -> (State, Findings) {
     let spec = &object.spec;
@@ -231,12 +230,11 @@ fn differs(before: &State, after: &State) -> bool {
 }
 
 /// Wakes all clients where the provider has news for them, else those that the list shows otherwise than last seen.
-fn wake_clients(context: &Context, runtime: &Runtime, clients: &[Arc<OIDCClient>], all: bool) {
+fn wake_clients(context: &Context, runtime: &Runtime, clients: Vec<ClientBrief>, all: bool) {
     let ready = runtime.state().not_ready.is_none();
     for client in clients {
-        let view = gather::client(client);
-        if all || (ready && !runtime.unchanged(&resolve::client_id(&view))) {
-            context.triggers.client(view.name);
+        if all || (ready && !runtime.unchanged(&client.client_id)) {
+            context.triggers.client(client.name);
         }
     }
 }
@@ -244,6 +242,6 @@ fn wake_clients(context: &Context, runtime: &Runtime, clients: &[Arc<OIDCClient>
 /// Wakes all clients of a provider that is gone.
 async fn wake(context: &Context, provider: &ResourceName) {
     for client in context.objects.clients_of(provider).await {
-        context.triggers.client(gather::name_of(&client.metadata));
+        context.triggers.client(client.name);
     }
 }

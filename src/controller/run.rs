@@ -22,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     client::{self, End},
     context::{Attempts, Context, Objects, Open, PASS_DEADLINE, Recent},
-    gather, provider,
+    gather,
+    index::Index,
+    provider,
     registry::Registry,
     report,
     triggers::{self, Triggers},
@@ -46,7 +48,7 @@ use crate::{
     },
     plan::{
         retry,
-        snapshot::{NamespaceView, Settings},
+        snapshot::{ClientBrief, NamespaceView, Settings},
     },
     telemetry::{
         health::Health,
@@ -62,6 +64,20 @@ pub struct Stores {
     clients: Store<DeserializeGuard<OIDCClient>>,
     providers: Store<DeserializeGuard<OIDCProvider>>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
+    index: Index,
+}
+
+impl Stores {
+    fn briefs(&self, names: Vec<ResourceName>) -> Vec<ClientBrief> {
+        let found = names.iter().filter_map(|name| self.clients.get(&reference(name)));
+        found
+            .filter_map(|guarded| guarded.0.as_ref().ok().map(gather::brief))
+            .collect()
+    }
+}
+
+fn reference<K: Resource<DynamicType = ()>>(name: &ResourceName) -> ObjectRef<K> {
+    ObjectRef::new(&name.name).within(&name.namespace)
 }
 
 fn readable<K: Clone>(guarded: &DeserializeGuard<K>) -> Option<Arc<K>> {
@@ -80,33 +96,19 @@ impl Objects for Stores {
     }
 
     async fn client(&self, name: &ResourceName) -> Option<Arc<OIDCClient>> {
-        readable(
-            self.clients
-                .get(&ObjectRef::new(&name.name).within(&name.namespace))?
-                .as_ref(),
-        )
+        readable(self.clients.get(&reference(name))?.as_ref())
     }
 
     async fn provider(&self, name: &ResourceName) -> Option<Arc<OIDCProvider>> {
-        readable(
-            self.providers
-                .get(&ObjectRef::new(&name.name).within(&name.namespace))?
-                .as_ref(),
-        )
+        readable(self.providers.get(&reference(name))?.as_ref())
     }
 
-    async fn clients_of(&self, provider: &ResourceName) -> Vec<Arc<OIDCClient>> {
-        self.clients
-            .state()
-            .iter()
-            .filter(|guarded| {
-                guarded
-                    .0
-                    .as_ref()
-                    .is_ok_and(|client| gather::client_provider(client) == *provider)
-            })
-            .filter_map(|guarded| readable(guarded.as_ref()))
-            .collect()
+    async fn clients_of(&self, provider: &ResourceName) -> Vec<ClientBrief> {
+        self.briefs(self.index.of(provider))
+    }
+
+    async fn clients_with(&self, provider: &ResourceName, client_id: &str) -> Vec<ClientBrief> {
+        self.briefs(self.index.with(provider, client_id))
     }
 
     async fn namespace(&self, name: &str) -> Option<NamespaceView> {
@@ -159,6 +161,7 @@ pub async fn run(
         clients: clients.clone(),
         providers: providers.clone(),
         namespaces: namespaces.clone(),
+        index: Index::default(),
     });
     let context = Arc::new(Context {
         kube,
@@ -323,42 +326,57 @@ async fn follow_providers(
     let events = streams::reflect(watches.guarded("oidcproviders"), writer);
     let mut names = pin!(streams::changed(events, ANNOTATIONS));
     while let Some(name) = names.next().await {
-        if stores
-            .providers
-            .get(&ObjectRef::new(&name.name).within(&name.namespace))
-            .is_some()
-        {
+        if stores.providers.get(&reference(&name)).is_some() {
             context.triggers.provider(name);
         } else {
             context.registry.forget(&name);
             context.attempts.succeeded(provider::KIND, &name);
             context.recent.forget_provider(&name);
-            for client in context.objects.clients_of(&name).await {
-                context.triggers.client(gather::name_of(&client.metadata));
+            for client in stores.index.of(&name) {
+                context.triggers.client(client);
             }
         }
     }
 }
 
-/// OIDCClients, the same.
+/// OIDCClients, the same. Those who wait for one to go hear of it: others with its client ID, and a provider that is being
+/// deleted.
 async fn follow_clients(
     watches: Watches,
     context: Arc<Context>,
     stores: Arc<Stores>,
     writer: Writer<DeserializeGuard<OIDCClient>>,
 ) {
-    let events = streams::reflect(watches.guarded("oidcclients"), writer);
-    let mut names = pin!(streams::changed(events, ANNOTATIONS));
+    // Before the store: whoever finds the store filled finds the index filled too.
+    let indexed = watches.guarded::<OIDCClient>("oidcclients").inspect({
+        let stores = stores.clone();
+        move |event| {
+            if let watcher::Event::Apply(DeserializeGuard(Ok(client)))
+            | watcher::Event::InitApply(DeserializeGuard(Ok(client))) = event
+            {
+                let name = gather::name_of(&client.metadata);
+                stores
+                    .index
+                    .put(&name, gather::client_provider(client), gather::client_id(client));
+            }
+        }
+    });
+    let mut names = pin!(streams::changed(streams::reflect(indexed, writer), ANNOTATIONS));
     while let Some(name) = names.next().await {
-        if stores
-            .clients
-            .get(&ObjectRef::new(&name.name).within(&name.namespace))
-            .is_some()
-        {
-            context.triggers.client(name);
-        } else {
-            context.attempts.succeeded(client::KIND, &name);
-            context.recent.forget_client(&name);
+        match stores.clients.get(&reference(&name)) {
+            Some(_) => context.triggers.client(name),
+            None => {
+                context.attempts.succeeded(client::KIND, &name);
+                context.recent.forget_client(&name);
+                for rival in stores.index.remove(&name) {
+                    context.triggers.client(rival);
+                }
+                for provider in stores.providers.state() {
+                    if provider.meta().deletion_timestamp.is_some() {
+                        context.triggers.provider(gather::name_of(provider.meta()));
+                    }
+                }
+            }
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use url::{Host, Url};
 
-use super::{snapshot::PresentProvider, verdict::Finding};
+use super::{
+    snapshot::{ClientBrief, PresentProvider},
+    verdict::Finding,
+};
 use crate::{
     api::{
         Reason,
@@ -83,6 +86,36 @@ pub fn provider(client: &ClientView, namespace: &NamespaceView, provider: &Prese
             format!("OIDCProvider {name} is not ready; see its conditions. What was made stays as it is meanwhile"),
         )
     })
+}
+
+/// Does another OIDCClient hold the client ID, although there is nothing at the provider now (it lost its storage)? Then it
+/// is not up for grabs. Only one that carries our finalizer counts: one that was never accepted must not keep an ID from
+/// others. `all` holds this client too.
+pub fn rival(client: &ClientView, all: &[ClientBrief]) -> Option<Finding> {
+    // Made before not made, then the older one, then by name: the same order whoever asks.
+    let rank = |brief: &ClientBrief| (!brief.provisioned, brief.created, brief.name.clone());
+    let mine = all
+        .iter()
+        .find(|brief| brief.uid == client.uid)
+        .filter(|_| client.finalizer)
+        .map(rank);
+    let holder = all
+        .iter()
+        .filter(|brief| brief.uid != client.uid && brief.finalizer)
+        .find(|brief| mine.as_ref().is_none_or(|mine| rank(brief) < *mine))?;
+    // Names of other namespaces are nobody's business.
+    let who = if holder.name.namespace == client.name.namespace {
+        format!("OIDCClient {}", holder.name.name)
+    } else {
+        "An OIDCClient of another namespace".to_owned()
+    };
+    Some(Finding::no(
+        Reason::ClientIDConflict,
+        format!(
+            "{who} has client ID {} at this provider already. Make a new OIDCClient with another clientID, or have that one deleted",
+            holder.client_id
+        ),
+    ))
 }
 
 /// What of the spec the provider refuses.

@@ -185,6 +185,14 @@ impl<'a> Work<'a> {
                 Move::Look(Need::FreshRemote)
             };
         }
+        if remote.is_none() {
+            let Some(rivals) = &self.snapshot.rivals else {
+                return Move::Look(Need::Rivals);
+            };
+            if let Some(finding) = checks::rival(client, rivals) {
+                return self.never_made(&outputs).unwrap_or_else(|| self.refused(finding));
+            }
+        }
         if let Some((reason, why)) = &self.snapshot.memory.refused {
             return self
                 .never_made(&outputs)

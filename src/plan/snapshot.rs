@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub outputs: Option<OutputsView>,
     /// The client at the provider.
     pub remote: RemoteView,
+    /// All OIDCClients of the provider with this client ID, this one among them; `None`: not looked at yet.
+    pub rivals: Option<Vec<ClientBrief>>,
     /// What this pass has learned that cannot be seen anywhere.
     pub memory: Memory,
     /// Fresh random values, to be used at most once each.
@@ -68,6 +70,23 @@ pub struct ClientView {
     pub spec: OIDCClientSpec,
     /// Its status, as last read.
     pub status: OIDCClientStatus,
+}
+
+/// An OIDCClient, as much as others need to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientBrief {
+    /// Its name.
+    pub name: ResourceName,
+    /// Its uid.
+    pub uid: String,
+    /// Its client ID.
+    pub client_id: String,
+    /// Does it carry our finalizer: may there be something of it at the provider?
+    pub finalizer: bool,
+    /// Was its client seen at the provider, by its status?
+    pub provisioned: bool,
+    /// When it was made.
+    pub created: Option<Timestamp>,
 }
 
 impl ClientView {

@@ -28,6 +28,8 @@ pub enum Need {
     Remote,
     /// The client at the provider, by a request for it now.
     FreshRemote,
+    /// Other OIDCClients with the same client ID.
+    Rivals,
 }
 
 /// Secret or ConfigMap.

@@ -1,0 +1,103 @@
+//! Which OIDCClients refer to which provider, by client ID: found without a walk over all objects (P12).
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Mutex,
+};
+
+use super::context::lock;
+use crate::domain::ResourceName;
+
+/// Provider and client ID.
+type Key = (ResourceName, String);
+
+/// The index. Empty at the start; the watch of OIDCClients fills it.
+#[derive(Debug, Default)]
+pub struct Index(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    clients: BTreeMap<Key, BTreeSet<ResourceName>>,
+    keys: HashMap<ResourceName, Key>,
+}
+
+impl Index {
+    /// Notes a client. Both parts of the key are immutable, but an object of the same name may follow another.
+    pub fn put(&self, client: &ResourceName, provider: ResourceName, client_id: String) {
+        let mut inner = lock(&self.0);
+        inner.remove(client);
+        let key = (provider, client_id);
+        inner.clients.entry(key.clone()).or_default().insert(client.clone());
+        inner.keys.insert(client.clone(), key);
+    }
+
+    /// Forgets a client that is gone; gives the others with the same client ID at the same provider.
+    pub fn remove(&self, client: &ResourceName) -> Vec<ResourceName> {
+        lock(&self.0).remove(client)
+    }
+
+    /// All clients of a provider.
+    pub fn of(&self, provider: &ResourceName) -> Vec<ResourceName> {
+        let first = (provider.clone(), String::new());
+        let inner = lock(&self.0);
+        let theirs = inner
+            .clients
+            .range(first..)
+            .take_while(|((found, _), _)| found == provider);
+        theirs.flat_map(|(_, names)| names.iter().cloned()).collect()
+    }
+
+    /// The clients of a provider with this client ID.
+    pub fn with(&self, provider: &ResourceName, client_id: &str) -> Vec<ResourceName> {
+        let key = (provider.clone(), client_id.to_owned());
+        lock(&self.0).clients.get(&key).into_iter().flatten().cloned().collect()
+    }
+}
+
+impl Inner {
+    fn remove(&mut self, client: &ResourceName) -> Vec<ResourceName> {
+        let Some(key) = self.keys.remove(client) else {
+            return Vec::new();
+        };
+        let Some(names) = self.clients.get_mut(&key) else {
+            return Vec::new();
+        };
+        names.remove(client);
+        let others = names.iter().cloned().collect();
+        if names.is_empty() {
+            self.clients.remove(&key);
+        }
+        others
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ResourceName {
+        let (namespace, name) = text.split_once('/').unwrap();
+        ResourceName::new(namespace, name)
+    }
+
+    #[test]
+    fn finds_by_provider_and_by_client_id() {
+        let index = Index::default();
+        for (client, provider, id) in [
+            ("a/one", "p/dex", "x"),
+            ("b/two", "p/dex", "x"),
+            ("a/three", "p/dex", "y"),
+            ("a/four", "p/dex2", "x"),
+        ] {
+            index.put(&name(client), name(provider), id.to_owned());
+        }
+        assert_eq!(index.of(&name("p/dex")).len(), 3);
+        assert_eq!(index.with(&name("p/dex"), "x"), [name("a/one"), name("b/two")]);
+        assert_eq!(index.remove(&name("a/one")), [name("b/two")]);
+        assert_eq!(index.of(&name("p/dex")), [name("b/two"), name("a/three")]);
+        index.put(&name("b/two"), name("p/dex2"), "x".to_owned());
+        assert_eq!(index.of(&name("p/dex")), [name("a/three")]);
+        assert!(index.remove(&name("a/three")).is_empty() && index.remove(&name("a/three")).is_empty());
+        assert!(index.of(&name("p/dex")).is_empty());
+    }
+}
