@@ -36,6 +36,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 mod random;
+pub mod scene;
 pub mod shared;
 pub mod tools;
 pub mod wait;
