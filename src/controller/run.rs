@@ -12,7 +12,7 @@ use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         controller::{Action, Config as ControllerConfig, Controller},
-        reflector::{self, ObjectRef, Store, store::Writer},
+        reflector::{ObjectRef, Store},
         watcher,
     },
 };
@@ -44,7 +44,7 @@ use crate::{
     kubernetes::{
         client::within,
         events::Events,
-        streams::{self, Change},
+        streams::{self, Change, Filled, Unfilled},
     },
     plan::{
         retry,
@@ -65,6 +65,7 @@ pub struct Stores {
     providers: Store<DeserializeGuard<OIDCProvider>>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
     index: Index,
+    filled: [Filled; 3],
 }
 
 impl Stores {
@@ -87,12 +88,9 @@ fn readable<K: Clone>(guarded: &DeserializeGuard<K>) -> Option<Arc<K>> {
 #[async_trait]
 impl Objects for Stores {
     async fn ready(&self) {
-        // A writer is dropped only with the process; there is nothing to wait for then.
-        let _ = tokio::join!(
-            self.clients.wait_until_ready(),
-            self.providers.wait_until_ready(),
-            self.namespaces.wait_until_ready()
-        );
+        for store in &self.filled {
+            store.wait().await;
+        }
     }
 
     async fn client(&self, name: &ResourceName) -> Option<Arc<OIDCClient>> {
@@ -154,14 +152,15 @@ pub async fn run(
         health,
     };
 
-    let (namespaces, namespace_writer) = reflector::store();
-    let (clients, client_writer) = reflector::store();
-    let (providers, provider_writer) = reflector::store();
+    let (namespaces, namespaces_filled, namespace_store) = streams::store();
+    let (clients, clients_filled, client_store) = streams::store();
+    let (providers, providers_filled, provider_store) = streams::store();
     let stores = Arc::new(Stores {
         clients: clients.clone(),
         providers: providers.clone(),
         namespaces: namespaces.clone(),
         index: Index::default(),
+        filled: [namespaces_filled, clients_filled, providers_filled],
     });
     let context = Arc::new(Context {
         kube,
@@ -181,19 +180,19 @@ pub async fn run(
         watches.clone(),
         context.clone(),
         stores.clone(),
-        provider_writer,
+        provider_store,
     ));
     following.spawn(follow_clients(
         watches.clone(),
         context.clone(),
         stores.clone(),
-        client_writer,
+        client_store,
     ));
     following.spawn(follow_namespaces(
         watches.clone(),
         context.clone(),
         stores.clone(),
-        namespace_writer,
+        namespace_store,
     ));
     following.spawn(follow_references(watches.clone(), context.clone(), stores));
     following.spawn(follow_outputs(watches, context.clone()));
@@ -321,9 +320,9 @@ async fn follow_providers(
     watches: Watches,
     context: Arc<Context>,
     stores: Arc<Stores>,
-    writer: Writer<DeserializeGuard<OIDCProvider>>,
+    store: Unfilled<DeserializeGuard<OIDCProvider>>,
 ) {
-    let events = streams::reflect(watches.guarded("oidcproviders"), writer);
+    let events = streams::reflect(watches.guarded("oidcproviders"), store);
     let mut names = pin!(streams::changed(events, ANNOTATIONS));
     while let Some(name) = names.next().await {
         if stores.providers.get(&reference(&name)).is_some() {
@@ -345,7 +344,7 @@ async fn follow_clients(
     watches: Watches,
     context: Arc<Context>,
     stores: Arc<Stores>,
-    writer: Writer<DeserializeGuard<OIDCClient>>,
+    store: Unfilled<DeserializeGuard<OIDCClient>>,
 ) {
     // Before the store: whoever finds the store filled finds the index filled too.
     let indexed = watches.guarded::<OIDCClient>("oidcclients").inspect({
@@ -361,7 +360,7 @@ async fn follow_clients(
             }
         }
     });
-    let mut names = pin!(streams::changed(streams::reflect(indexed, writer), ANNOTATIONS));
+    let mut names = pin!(streams::changed(streams::reflect(indexed, store), ANNOTATIONS));
     while let Some(name) = names.next().await {
         match stores.clients.get(&reference(&name)) {
             Some(_) => context.triggers.client(name),
@@ -386,10 +385,10 @@ async fn follow_namespaces(
     watches: Watches,
     context: Arc<Context>,
     stores: Arc<Stores>,
-    writer: Writer<PartialObjectMeta<Namespace>>,
+    store: Unfilled<PartialObjectMeta<Namespace>>,
 ) {
     let api = Api::<PartialObjectMeta<Namespace>>::all(watches.kube.clone());
-    let events = streams::reflect(watches.watch("namespaces", api, watcher::Config::default()), writer);
+    let events = streams::reflect(watches.watch("namespaces", api, watcher::Config::default()), store);
     let mut touched = pin!(streams::touched(events));
     while let Some((namespace, _)) = touched.next().await {
         for client in stores.clients.state() {
