@@ -16,7 +16,7 @@ use oidc_operator::{
     api::{OIDCClient, OIDCProvider},
     controller::{
         client::{self, End},
-        context::{Attempts, Context, Gate, Objects, Recent},
+        context::{Attempts, Context, Gate, Lookup, Objects, Recent},
         gather, provider,
         registry::Registry,
         triggers::Triggers,
@@ -78,12 +78,13 @@ impl Objects for Live {
             .map(Arc::new)
     }
 
-    async fn provider(&self, name: &ResourceName) -> Option<Arc<OIDCProvider>> {
-        Api::namespaced(self.0.clone(), &name.namespace)
+    async fn provider(&self, name: &ResourceName) -> Lookup<OIDCProvider> {
+        let found = Api::namespaced(self.0.clone(), &name.namespace)
             .get_opt(&name.name)
-            .await
+            .await;
+        found
             .unwrap()
-            .map(Arc::new)
+            .map_or(Lookup::NotFound, |provider| Lookup::Found(Arc::new(provider)))
     }
 
     async fn clients_of(&self, provider: &ResourceName) -> Vec<ClientBrief> {

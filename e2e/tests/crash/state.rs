@@ -19,8 +19,16 @@ pub(crate) struct EndState {
     /// Name, owners, labels, annotations, data.
     secrets: Vec<Output>,
     config_maps: Vec<Output>,
-    /// Name, redirect URIs, public, trusted peers, has a secret.
-    at_dex: Option<(String, Vec<String>, bool, Vec<String>, bool)>,
+    at_dex: Option<AtDex>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct AtDex {
+    name: String,
+    redirect_uris: Vec<String>,
+    public: bool,
+    trusted_peers: Vec<String>,
+    has_secret: bool,
 }
 
 type Output = (String, Vec<String>, BTreeMap<String, String>, BTreeMap<String, String>);
@@ -107,15 +115,12 @@ pub(crate) async fn end_state(kube: &Client, dex: &Dex, namespace: &str, name: &
             .filter(|map| ours(&map.metadata))
             .map(|map| output(&map.metadata, map.data.unwrap_or_default(), &mask))
             .collect(),
-        at_dex: at_dex.map(|client| {
-            let peers = client.trusted_peers.iter().map(|peer| mask.text(peer)).collect();
-            (
-                client.name,
-                client.redirect_uris,
-                client.public,
-                peers,
-                !client.secret.is_empty(),
-            )
+        at_dex: at_dex.map(|client| AtDex {
+            trusted_peers: client.trusted_peers.iter().map(|peer| mask.text(peer)).collect(),
+            name: client.name,
+            redirect_uris: client.redirect_uris,
+            public: client.public,
+            has_secret: !client.secret.is_empty(),
         }),
     })
 }
