@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource};
 
-use super::{gather, registry::Registry, triggers::Triggers};
+use super::{lock::lock, registry::Registry, triggers::Triggers};
 use crate::{
     api::{OIDCClient, OIDCProvider},
     domain::ResourceName,
-    kubernetes::{events::Events, streams::prune_metadata},
+    kubernetes::{events::Events, objects::name_of, watch::prune_metadata},
     plan::{
         Step,
         snapshot::{ClientBrief, NamespaceView, Settings},
@@ -115,13 +115,13 @@ impl Recent {
     /// Notes a client as the API server answered it.
     pub fn wrote_client(&self, mut object: OIDCClient) {
         prune_metadata(&mut object);
-        lock(&self.clients).insert(gather::name_of(object.meta()), Arc::new(object));
+        lock(&self.clients).insert(name_of(object.meta()), Arc::new(object));
     }
 
     /// Notes a client that got our finalizer, as the API server answered it.
     pub fn wrote_finalizer(&self, object: OIDCClient) {
         if let Some(version) = object.meta().resource_version.clone() {
-            lock(&self.finalizers).insert(gather::name_of(object.meta()), version);
+            lock(&self.finalizers).insert(name_of(object.meta()), version);
         }
         self.wrote_client(object);
     }
@@ -138,7 +138,7 @@ impl Recent {
     /// Notes a provider as the API server answered it.
     pub fn wrote_provider(&self, mut object: OIDCProvider) {
         prune_metadata(&mut object);
-        lock(&self.providers).insert(gather::name_of(object.meta()), Arc::new(object));
+        lock(&self.providers).insert(name_of(object.meta()), Arc::new(object));
     }
 
     /// The newer of the two versions of a client.
@@ -171,7 +171,7 @@ impl Recent {
     /// The watch shows this version of a client: what was written up to it need not be kept any more.
     pub fn client_seen(&self, seen: &OIDCClient) {
         let mut clients = lock(&self.clients);
-        let name = gather::name_of(seen.meta());
+        let name = name_of(seen.meta());
         if clients
             .get(&name)
             .is_some_and(|written| version(written.as_ref()) <= version(seen))
@@ -200,7 +200,7 @@ fn version<K: Resource>(object: &K) -> Option<u64> {
 
 /// The newer of what was seen and what was written; what the watch has caught up with is forgotten.
 fn newer<K: Resource>(written: &mut HashMap<ResourceName, Arc<K>>, seen: Arc<K>) -> Arc<K> {
-    let name = gather::name_of(seen.meta());
+    let name = name_of(seen.meta());
     match written.get(&name) {
         Some(own) if version(own.as_ref()) > version(seen.as_ref()) => own.clone(),
         Some(_) => {
@@ -229,11 +229,6 @@ impl Attempts {
     pub fn succeeded(&self, kind: Kind, name: &ResourceName) {
         lock(&self.0).remove(&(kind, name.clone()));
     }
-}
-
-/// A poisoned lock guards plain data here: what it holds is still good.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

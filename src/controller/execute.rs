@@ -29,6 +29,7 @@ use crate::{
     kubernetes::{
         client::{KubeError, within},
         finalizer,
+        objects::name_of,
     },
     plan::{
         Step,
@@ -78,7 +79,7 @@ async fn finalizer(context: &Context, object: &OIDCClient, wanted: bool) -> Resu
     let written = finalizer::set(kube, metrics, "patch oidcclients", object, CLIENT_FINALIZER, wanted).await?;
     match written {
         Some(object) if wanted => context.recent.wrote_finalizer(object),
-        _ => context.recent.forget_client(&gather::name_of(&object.metadata)),
+        _ => context.recent.forget_client(&name_of(&object.metadata)),
     }
     Ok(Outcome::Done)
 }

@@ -29,7 +29,11 @@ use crate::{
             LABEL_CREDENTIAL,
         },
     },
-    kubernetes::streams::{self, Change, Filled, Unfilled},
+    kubernetes::{
+        objects::name_of,
+        streams::{self, Change, Filled, Unfilled},
+        watch,
+    },
     plan::snapshot::{ClientBrief, NamespaceView},
     telemetry::{
         health::Health,
@@ -186,11 +190,11 @@ impl Watches {
     where
         K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
     {
-        streams::watch(
+        watch::watch(
             name,
             api,
             config,
-            streams::prune_metadata,
+            watch::prune_metadata,
             self.metrics.clone(),
             self.health.clone(),
         )
@@ -227,7 +231,7 @@ async fn follow_clients((watches, context, stores): Shared, store: Unfilled<Dese
             | watcher::Event::InitApply(DeserializeGuard(Ok(client))) = event
             {
                 context.recent.client_seen(client);
-                let name = gather::name_of(&client.metadata);
+                let name = name_of(&client.metadata);
                 stores
                     .index
                     .put(&name, gather::client_provider(client), gather::client_id(client));
@@ -248,7 +252,7 @@ async fn follow_clients((watches, context, stores): Shared, store: Unfilled<Dese
                 }
                 for provider in stores.providers.state() {
                     if provider.meta().deletion_timestamp.is_some() {
-                        context.triggers.provider(gather::name_of(provider.meta()));
+                        context.triggers.provider(name_of(provider.meta()));
                     }
                 }
             }
@@ -264,7 +268,7 @@ async fn follow_namespaces((watches, context, stores): Shared, store: Unfilled<P
     while let Some((namespace, _)) = touched.next().await {
         for client in stores.clients.state() {
             if client.meta().namespace == namespace.name {
-                context.triggers.client(gather::name_of(client.meta()));
+                context.triggers.client(name_of(client.meta()));
             }
         }
     }
@@ -278,7 +282,7 @@ async fn follow_references((watches, context, stores): Shared) {
     while let Some((object, _)) = touched.next().await {
         for provider in stores.providers.state() {
             if provider.meta().namespace == object.namespace {
-                context.triggers.provider(gather::name_of(provider.meta()));
+                context.triggers.provider(name_of(provider.meta()));
             }
         }
     }

@@ -11,7 +11,6 @@ use kube::{Api, ResourceExt as _, api::ListParams};
 use super::{
     context::{Context, Lookup},
     registry::{Runtime, State},
-    report,
 };
 use crate::{
     api::{OIDCClient, OIDCProvider, provider::ProviderType},
@@ -20,21 +19,16 @@ use crate::{
         names::{default_client_id, next_secret_name},
         vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, GROUP, LABEL_CLIENT_UID},
     },
-    kubernetes::client::{KubeError, within},
+    kubernetes::{
+        client::{KubeError, within},
+        objects::{carries, name_of},
+    },
     plan::snapshot::{
         ClientBrief, ClientView, ModelRef, NamespaceView, OutputView, OutputsView, OwnerView, PresentProvider,
         ProviderView, RemoteView, Supply,
     },
     publish::Data,
 };
-
-/// The name of a namespaced object.
-pub fn name_of(meta: &ObjectMeta) -> ResourceName {
-    ResourceName::new(
-        meta.namespace.as_deref().unwrap_or_default(),
-        meta.name.as_deref().unwrap_or_default(),
-    )
-}
 
 /// An OIDCClient, as plans see it.
 pub fn client(object: &OIDCClient) -> ClientView {
@@ -43,7 +37,7 @@ pub fn client(object: &OIDCClient) -> ClientView {
         name: name_of(&object.metadata),
         uid: object.uid().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
-        finalizer: report::carries(object, CLIENT_FINALIZER),
+        finalizer: carries(object, CLIENT_FINALIZER),
         deletion: object.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         orphan: annotations.contains_key(ANNOTATION_ORPHAN),
         reconcile_request: annotations.get(ANNOTATION_RECONCILE_REQUESTED).cloned(),
@@ -58,7 +52,7 @@ pub fn brief(object: &OIDCClient) -> ClientBrief {
     ClientBrief {
         client_id: client_id(object),
         uid: object.uid().unwrap_or_default(),
-        finalizer: report::carries(object, CLIENT_FINALIZER),
+        finalizer: carries(object, CLIENT_FINALIZER),
         provisioned: object.status.as_ref().is_some_and(|status| status.remote.is_some()),
         created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
         name,

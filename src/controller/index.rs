@@ -5,7 +5,7 @@ use std::{
     sync::Mutex,
 };
 
-use super::context::lock;
+use super::lock::lock;
 use crate::domain::ResourceName;
 
 /// Provider and client ID.

@@ -22,6 +22,7 @@ pub mod execute;
 pub mod follow;
 pub mod gather;
 pub mod index;
+mod lock;
 pub mod metered;
 pub mod pass;
 pub mod provider;

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     api::{OIDCClient, OIDCProvider},
     domain::{ErrorClass, ResourceName},
+    kubernetes::objects::name_of,
     plan::{Requeue, retry},
     telemetry::metrics::{Kind, Outcome},
 };
@@ -37,7 +38,7 @@ pub fn never_failed<K>(_: Arc<K>, _: &Never, _: Arc<Context>) -> Action {
 /// Never.
 pub async fn provider(object: Arc<DeserializeGuard<OIDCProvider>>, context: Arc<Context>) -> Result<Action, Never> {
     context.objects.ready().await;
-    let name = gather::name_of(object.meta());
+    let name = name_of(object.meta());
     let readable = object.0.is_ok();
     let pass = async {
         match &object.0 {
@@ -54,7 +55,7 @@ pub async fn provider(object: Arc<DeserializeGuard<OIDCProvider>>, context: Arc<
 /// Never.
 pub async fn client(object: Arc<DeserializeGuard<OIDCClient>>, context: Arc<Context>) -> Result<Action, Never> {
     context.objects.ready().await;
-    let name = gather::name_of(object.meta());
+    let name = name_of(object.meta());
     let readable = object.0.is_ok();
     // First come, first served, a queue for each provider: one that hangs keeps only its own clients waiting.
     let provider = object.0.as_ref().ok().map(gather::client_provider);

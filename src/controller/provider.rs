@@ -23,7 +23,11 @@ use crate::{
         http::HttpClient,
         issuer::{self, IssuerRequest},
     },
-    kubernetes::{client::KubeError, finalizer},
+    kubernetes::{
+        client::KubeError,
+        finalizer,
+        objects::{carries, name_of},
+    },
     plan::{
         provider::{AdminProblem, Findings, IssuerProblem, Server, status},
         snapshot::{ClientBrief, NotReady},
@@ -44,7 +48,7 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<Option<Reque
     };
     let mut object = context.recent.provider(object);
     let deleting = object.metadata.deletion_timestamp.is_some();
-    let has_finalizer = report::carries(object.as_ref(), PROVIDER_FINALIZER);
+    let has_finalizer = carries(object.as_ref(), PROVIDER_FINALIZER);
     if deleting && !has_finalizer {
         return Ok(None);
     }
@@ -105,7 +109,7 @@ async fn finalizer(context: &Context, object: &OIDCProvider, wanted: bool) -> Re
     let written = finalizer::set(kube, metrics, "patch oidcproviders", object, PROVIDER_FINALIZER, wanted).await?;
     match written {
         Some(object) if wanted => context.recent.wrote_provider(object),
-        _ => context.recent.forget_provider(&gather::name_of(&object.metadata)),
+        _ => context.recent.forget_provider(&name_of(&object.metadata)),
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::context::lock;
+use super::lock::lock;
 use crate::{
     domain::{ObservedClient, ProviderFacts, ResourceName},
     idp::Driver,

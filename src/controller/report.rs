@@ -3,16 +3,19 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Api, Resource, ResourceExt as _,
+    Api, Resource,
     api::{Patch, PatchParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{context::Context, gather, registry::Runtime};
+use super::{context::Context, registry::Runtime};
 use crate::{
     api::{Condition, OIDCClient, OIDCProvider, OIDCProviderStatus, Reason, common::ConditionStatus},
-    kubernetes::client::{KubeError, within},
+    kubernetes::{
+        client::{KubeError, within},
+        objects::name_of,
+    },
     plan::{Snapshot, Verdict, conditions, snapshot::ClientView, step::Note},
 };
 
@@ -69,7 +72,7 @@ where
         + std::fmt::Debug,
     S: Serialize,
 {
-    let name = gather::name_of(object.meta());
+    let name = name_of(object.meta());
     let api: Api<K> = Api::namespaced(context.kube.clone(), &name.namespace);
     let patch = status_patch(object.meta().uid.as_deref(), json!(status))?;
     match within(
@@ -162,9 +165,4 @@ pub fn note(context: &Context, object: &OIDCClient, provider: Option<&Runtime>, 
     context
         .events
         .publish(regarding, note.warning, note.reason, "Reconcile", &note.message);
-}
-
-/// Does this object carry `finalizer`?
-pub fn carries<K: Resource>(object: &K, finalizer: &str) -> bool {
-    object.finalizers().iter().any(|found| found == finalizer)
 }

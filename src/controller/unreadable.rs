@@ -11,7 +11,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{context::Context, gather, provider, report};
+use super::{context::Context, provider, report};
 use crate::{
     api::{
         Condition, OIDCClient, OIDCProvider, Reason,
@@ -24,6 +24,7 @@ use crate::{
     kubernetes::{
         client::{KubeError, within},
         finalizer,
+        objects::{carries, name_of},
     },
     plan::{Finding, Requeue, conditions, deletion},
 };
@@ -38,7 +39,7 @@ pub async fn client(context: &Context, invalid: &InvalidObject) -> Result<Option
         report::<OIDCClient>(context, invalid, CLIENT_CONDITIONS).await?;
         return Ok(None);
     };
-    if !report::carries(&object, CLIENT_FINALIZER) {
+    if !carries(&object, CLIENT_FINALIZER) {
         return Ok(None);
     }
     let end = deletion::deadline(&context.settings, since);
@@ -49,7 +50,7 @@ pub async fn client(context: &Context, invalid: &InvalidObject) -> Result<Option
     }
     let (kube, metrics) = (&context.kube, &context.metrics);
     finalizer::set(kube, metrics, "patch oidcclients", &object, CLIENT_FINALIZER, false).await?;
-    let name = gather::name_of(&invalid.metadata);
+    let name = name_of(&invalid.metadata);
     let message = format!(
         "OIDCClient {name} is let go, although this version of the operator cannot read it: {}. Its client may be left at the provider",
         if orphan {
@@ -72,8 +73,8 @@ pub async fn client(context: &Context, invalid: &InvalidObject) -> Result<Option
 /// When Kubernetes fails a call.
 pub async fn provider(context: &Context, invalid: &InvalidObject) -> Result<Option<Requeue>, KubeError> {
     let object = metadata::<OIDCProvider>(invalid);
-    if invalid.metadata.deletion_timestamp.is_some() && report::carries(&object, PROVIDER_FINALIZER) {
-        let clients = context.objects.clients_of(&gather::name_of(&invalid.metadata)).await;
+    if invalid.metadata.deletion_timestamp.is_some() && carries(&object, PROVIDER_FINALIZER) {
+        let clients = context.objects.clients_of(&name_of(&invalid.metadata)).await;
         if provider::remaining(&clients).is_empty() || object.annotations().contains_key(ANNOTATION_ORPHAN) {
             let (kube, metrics) = (&context.kube, &context.metrics);
             finalizer::set(kube, metrics, "patch oidcproviders", &object, PROVIDER_FINALIZER, false).await?;
@@ -94,7 +95,7 @@ where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
 {
     let meta = &invalid.metadata;
-    let name = gather::name_of(meta);
+    let name = name_of(meta);
     let resource = ApiResource::erase::<K>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(context.kube.clone(), &name.namespace, &resource);
     let Some(live) = within(&context.metrics, "get object", api.get_opt(&name.name)).await? else {

@@ -3,4 +3,8 @@
 pub mod client;
 pub mod events;
 pub mod finalizer;
+pub mod objects;
 pub mod streams;
+#[cfg(test)]
+mod testing;
+pub mod watch;

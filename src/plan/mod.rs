@@ -8,6 +8,7 @@
 pub mod checks;
 pub mod client;
 pub mod conditions;
+mod credentials;
 pub mod deletion;
 pub mod drafts;
 pub mod outputs;

@@ -1,0 +1,181 @@
+//! Client secrets: made, rotated by way of a staged Secret, and proven.
+
+use super::{
+    client::{Work, delete_output, settled, step},
+    drafts::{self, Credential},
+    outputs::{self, Outputs},
+    snapshot::{Evidence, OutputView},
+    step::{Move, Need, Note, OutputKind, Step},
+    verdict::{Finding, Requeue},
+};
+use crate::{
+    api::Reason,
+    domain::{ErrorClass, ObservedClient, ObservedSecret, Proof},
+};
+
+/// How long a proof of credentials is good.
+const PROOF_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+/// How often a disproven secret is set again in one pass before it is reported.
+const SET_AGAIN_AT_MOST: u32 = 1;
+
+impl Work<'_> {
+    /// The credential that shall be valid, or the write that makes one.
+    pub(super) fn credential(&self, outputs: &Outputs<'_>, exists: bool) -> Result<Credential, Move> {
+        let name = self.snapshot.client.secret_name();
+        let supply = &self.snapshot.supply;
+        let fresh = |attempt: Option<String>| Credential {
+            secret: supply.secret.clone(),
+            attempt,
+            rotated_at: Some(self.snapshot.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        };
+        let stage = |target: &str, why: &str| {
+            let draft = drafts::next(self.context(), target, &fresh(Some(supply.attempt.clone())));
+            let message = format!("{why}; a new client secret is made and written to Secret {target}");
+            let note = Note {
+                warning: true,
+                reason: Reason::SecretReplaced,
+                message,
+            };
+            step(Step::CreateOutput {
+                draft,
+                note: Some(note),
+            })
+        };
+        match (outputs.secret, outputs.former_secret) {
+            (Some(secret), _) => outputs::credential(secret).ok_or_else(|| {
+                let why = if secret.client_secret().is_some() {
+                    "The client secret in the output Secret was edited"
+                } else {
+                    "The output Secret holds no client secret"
+                };
+                stage(&name, why)
+            }),
+            // A new Secret name: the same values under the new name, then the old one goes.
+            (None, Some(former)) => Err(match outputs::credential(former) {
+                Some(credential) => {
+                    let draft = drafts::secret(self.context(), &name, Some(&credential), None);
+                    step(Step::CreateOutput { draft, note: None })
+                }
+                None => stage(&former.name, "The client secret in the output Secret was edited"),
+            }),
+            (None, None) if exists => Err(stage(&name, "The output Secret is gone")),
+            (None, None) => {
+                let draft = drafts::secret(self.context(), &name, Some(&fresh(None)), None);
+                Err(step(Step::CreateOutput { draft, note: None }))
+            }
+        }
+    }
+
+    /// Steps 2 to 5 of a rotation. While the staged Secret stands, its secret is the desired one.
+    pub(super) fn finish_rotation(
+        &self,
+        outputs: &Outputs<'_>,
+        staged: &OutputView,
+        target: &str,
+        remote: Option<(&ObservedClient, Evidence)>,
+    ) -> Move {
+        let Some(credential) = outputs::credential(staged) else {
+            return delete_output(OutputKind::Secret, staged, "it is not as the operator wrote it");
+        };
+        let output = outputs
+            .secret
+            .into_iter()
+            .chain(outputs.former_secret)
+            .find(|secret| secret.name == target);
+        let taken_over = output
+            .and_then(outputs::credential)
+            .is_some_and(|held| held == credential);
+        if taken_over {
+            return delete_output(OutputKind::Secret, staged, "the rotation is finished");
+        }
+        // A list that shows no secrets cannot tell whether the staged one was set already.
+        if let Some((observed, Evidence::Listed)) = remote
+            && observed.secret == ObservedSecret::NotShown
+        {
+            return Move::Look(Need::FreshRemote);
+        }
+        if let Some(write) = self.remote(Some(&credential), remote) {
+            return write;
+        }
+        match self.proof(&credential) {
+            None => return self.prove(&credential),
+            Some(Proof::Disproven) => {
+                let assessment = self.model.assess(&self.desired, self.facts);
+                let mut verdict = self.verdict(&assessment, Requeue::Backoff(ErrorClass::Auth));
+                verdict.verified = Some(refused_credentials());
+                verdict.reconciling = Some((Reason::CredentialsRefused, refused_credentials().message));
+                return settled(verdict);
+            }
+            // Unreachable or unclear: the rotation goes on.
+            Some(Proof::Proven | Proof::Unknown(_)) => {}
+        }
+        let draft = drafts::secret(self.context(), target, Some(&credential), output);
+        step(match output {
+            None => Step::CreateOutput { draft, note: None },
+            Some(seen) => Step::UpdateOutput {
+                draft,
+                precondition: drafts::seen_version(seen),
+                note: None,
+            },
+        })
+    }
+
+    /// What the last proof in this pass said of this credential.
+    pub(super) fn proof(&self, credential: &Credential) -> Option<&Proof> {
+        let (digest, proof) = self.snapshot.memory.proof.as_ref()?;
+        (*digest == credential.secret.digest()).then_some(proof)
+    }
+
+    pub(super) fn prove(&self, credential: &Credential) -> Move {
+        step(Step::Prove {
+            client_id: self.desired.client_id.clone(),
+            secret: credential.secret.clone(),
+            method: self.desired.auth_method,
+            redirect_uri: self.desired.redirect_uris.first().cloned(),
+        })
+    }
+
+    pub(super) fn last_proof(&self, secret: &OutputView, credential: &Credential) -> Option<jiff::Timestamp> {
+        let proof = self.snapshot.client.status.credentials.as_ref()?.last_proof.as_ref()?;
+        let same = proof.secret_uid == secret.uid && proof.attempt == credential.attempt;
+        proof.time.parse().ok().filter(|_| same)
+    }
+
+    pub(super) fn proof_is_due(&self, secret: &OutputView, credential: &Credential) -> bool {
+        self.snapshot.memory.secret_written
+            || self
+                .last_proof(secret, credential)
+                .is_none_or(|time| self.snapshot.now.duration_since(time) >= PROOF_LASTS)
+    }
+}
+
+pub(super) fn refused_credentials() -> Finding {
+    Finding::no(
+        Reason::CredentialsRefused,
+        "The provider refuses the credentials in the Secret although they were just set. Check that issuer and admin API belong to the same server",
+    )
+}
+
+impl super::snapshot::Memory {
+    /// Notes what a proof said. A clear disproof asks for the secret to be set again, once.
+    pub fn learn_proof(&mut self, digest: String, proof: Proof) {
+        if proof == Proof::Disproven && self.secret_set_again < SET_AGAIN_AT_MOST {
+            self.set_again = true;
+            self.look_fresh = true;
+            self.proof = None;
+        } else {
+            self.proof = Some((digest, proof));
+        }
+    }
+
+    /// Notes that the client's secret was written.
+    pub fn learn_secret_written(&mut self) {
+        if self.set_again {
+            self.set_again = false;
+            self.secret_set_again += 1;
+        }
+        self.secret_written = true;
+        self.proof = None;
+    }
+}
