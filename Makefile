@@ -9,6 +9,8 @@ MAKEFLAGS += --no-builtin-rules
 
 # The identity provider that `demo` and `bench` run against.
 PROVIDER ?= dex
+# Tests of e2e that run at once. They wait more than they compute.
+E2E_THREADS ?= 4
 # More targets for `full`, for example: make full FULL_EXTRA="something"
 FULL_EXTRA ?=
 
@@ -39,7 +41,7 @@ unit: ## Tests that need nothing but cargo
 
 e2e: tools ## Tests against a real API server and real providers
 	cargo build --workspace --bins
-	cargo test -p oidc-operator-e2e --no-fail-fast
+	RUST_TEST_THREADS=$(E2E_THREADS) cargo test -p oidc-operator-e2e --no-fail-fast
 
 crds: ## Write the CustomResourceDefinitions to crds/
 	cargo run --quiet --bin oidc-operator -- crds --output crds

@@ -56,7 +56,11 @@ async fn main() -> ExitCode {
 
 /// Says what comes next.
 fn say(what: &str) {
-    println!("\n\x1b[1m# {what}\x1b[0m");
+    if std::io::stdout().is_terminal() {
+        println!("\n\x1b[1m# {what}\x1b[0m");
+    } else {
+        println!("\n# {what}");
+    }
 }
 
 /// Runs kubectl, and shows command and answer.
