@@ -103,12 +103,7 @@ pub(crate) async fn stays(scene: &Scene<'_>, name: &str, held: &Held) -> Result<
 }
 
 /// Waits until what stands is as `is` wants it.
-pub(crate) async fn becomes(
-    scene: &Scene<'_>,
-    name: &str,
-    what: &str,
-    is: impl Fn(&Held) -> bool,
-) -> Result<Held> {
+pub(crate) async fn becomes(scene: &Scene<'_>, name: &str, what: &str, is: impl Fn(&Held) -> bool) -> Result<Held> {
     eventually(format!("{name}: {what}"), SOON, async || {
         let held = Held::of(scene, name).await?;
         ensure!(is(&held), "it is {held:?}");

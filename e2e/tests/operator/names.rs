@@ -31,7 +31,11 @@ async fn a_secret_of_somebody_else() {
             .await?;
         tells(
             &message,
-            &["Secret shop-oidc", "Delete or rename it", "another name under spec.outputs"],
+            &[
+                "Secret shop-oidc",
+                "Delete or rename it",
+                "another name under spec.outputs",
+            ],
         )?;
         scene
             .condition::<OIDCClient>("shop", "Ready", "False", "OutputNotOwned")
@@ -69,7 +73,10 @@ async fn a_config_map_of_somebody_else_and_another_name_as_the_way_out() {
             .condition::<OIDCClient>("shop", "CredentialsPublished", "False", "OutputNotOwned")
             .await?;
         tells(&message, &["ConfigMap shop-oidc", "another name under spec.outputs"])?;
-        ensure!(scene.secrets().get_opt("shop-oidc").await?.is_none(), "a Secret was made");
+        ensure!(
+            scene.secrets().get_opt("shop-oidc").await?.is_none(),
+            "a Secret was made"
+        );
 
         scene
             .ready_client("shop", json!({"outputs": {"configMap": {"name": "shop-endpoints"}}}))
@@ -163,7 +170,9 @@ async fn kubernetes_refuses_the_secret() {
         kubectl
             .run(["delete", "validatingadmissionpolicybinding", name.as_str()])
             .await?;
-        kubectl.run(["delete", "validatingadmissionpolicy", name.as_str()]).await?;
+        kubectl
+            .run(["delete", "validatingadmissionpolicy", name.as_str()])
+            .await?;
         let (mut tries, scene) = (0, &scene);
         // The API server forgets a policy with a delay, and each request asks for one try.
         eventually("the client is ready", Duration::from_secs(60), async || {

@@ -57,7 +57,13 @@ async fn fault(prefix: &str, mode: Mode, reason: &str, parts: &[&str]) {
 
 #[tokio::test]
 async fn an_unreachable_dex() {
-    fault("unreachable", Mode::Refuse, "Unreachable", &["closed the connection", "right port"]).await;
+    fault(
+        "unreachable",
+        Mode::Refuse,
+        "Unreachable",
+        &["closed the connection", "right port"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -144,7 +150,9 @@ async fn an_issuer_with_a_slash_too_many() {
         let stage = Stage::shared().await?;
         let scene = stage.empty_scene("slash").await?;
         let wrong = format!("{}/", stage.dex.issuer());
-        scene.provider(json!({"spec": {"issuer": {"issuerURL": wrong}}})).await?;
+        scene
+            .provider(json!({"spec": {"issuer": {"issuerURL": wrong}}}))
+            .await?;
         let message = scene
             .condition::<OIDCProvider>(PROVIDER, "DiscoveryValid", "False", "IssuerMismatch")
             .await?;
@@ -171,7 +179,9 @@ async fn a_path_without_a_discovery_document() {
         let stage = Stage::shared().await?;
         let scene = stage.empty_scene("no-document").await?;
         let wrong = format!("{}/realms/shop", stage.dex.issuer());
-        scene.provider(json!({"spec": {"issuer": {"issuerURL": wrong}}})).await?;
+        scene
+            .provider(json!({"spec": {"issuer": {"issuerURL": wrong}}}))
+            .await?;
         let message = scene
             .condition::<OIDCProvider>(PROVIDER, "DiscoveryValid", "False", "UnexpectedAnswer")
             .await?;
@@ -211,7 +221,10 @@ async fn plain_http_only_where_it_is_allowed() {
         let message = scene
             .condition::<OIDCProvider>(PROVIDER, "TransportSecure", "False", "InsecureTransport")
             .await?;
-        tells(&message, &["the issuer and its discovery document (http)", "for development only"])?;
+        tells(
+            &message,
+            &["the issuer and its discovery document (http)", "for development only"],
+        )?;
         scene.ready_client("shop", json!({})).await?;
         Ok(())
     })

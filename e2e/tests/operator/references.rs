@@ -36,7 +36,9 @@ async fn broken_and_mended(
             .condition::<OIDCProvider>(PROVIDER, "AdminAPIReady", "False", reason)
             .await?;
         tells(&message, parts)?;
-        scene.condition::<OIDCProvider>(PROVIDER, "Ready", "False", reason).await?;
+        scene
+            .condition::<OIDCProvider>(PROVIDER, "Ready", "False", reason)
+            .await?;
         let of_tenant = scene
             .condition::<OIDCClient>("shop", "ProviderResolved", "False", "ProviderNotReady")
             .await?;
@@ -66,7 +68,8 @@ async fn opaque_certificate(scene: &Scene<'_>, names: [&str; 2]) -> Result<()> {
     let identity = scene.dex.client_identity();
     let mut secret = install::certificate_secret(&scene.identity, CLIENT_CERTIFICATE, identity);
     secret["type"] = json!("Opaque");
-    secret["data"] = json!({names[0]: STANDARD.encode(&identity.certificate), names[1]: STANDARD.encode(&identity.key)});
+    secret["data"] =
+        json!({names[0]: STANDARD.encode(&identity.certificate), names[1]: STANDARD.encode(&identity.key)});
     scene.apply(secret).await.map(drop)
 }
 
@@ -82,7 +85,11 @@ async fn a_missing_secret() {
         },
         (
             "SecretNotFound",
-            &["spec.dex.grpc.clientCertificateSecretRef", CLIENT_CERTIFICATE, "Create it"],
+            &[
+                "spec.dex.grpc.clientCertificateSecretRef",
+                CLIENT_CERTIFICATE,
+                "Create it",
+            ],
         ),
         async |scene| scene.references().await,
     )

@@ -17,9 +17,7 @@ async fn refused(prefix: &str, bad: Value, (reason, parts): (&str, &[&str]), goo
         let held = Held::of(&scene, "old").await?;
         scene.client("old", bad).await?;
         for name in ["new", "old"] {
-            let message = scene
-                .condition::<OIDCClient>(name, "Accepted", "False", reason)
-                .await?;
+            let message = scene.condition::<OIDCClient>(name, "Accepted", "False", reason).await?;
             tells(&message, parts)?;
             scene.condition::<OIDCClient>(name, "Ready", "False", reason).await?;
             scene.condition::<OIDCClient>(name, "Stalled", "True", reason).await?;
@@ -59,7 +57,11 @@ async fn a_plain_http_redirect_uri() {
         json!({"redirectURIs": ["http://app.example.com/callback"]}),
         (
             "RedirectURINotAllowed",
-            &["http://app.example.com/callback", "plain http to another host", "Use https"],
+            &[
+                "http://app.example.com/callback",
+                "plain http to another host",
+                "Use https",
+            ],
         ),
         // The exception: loopback.
         json!({"redirectURIs": ["http://localhost:8000/callback", "http://127.0.0.1:8000/callback"]}),
