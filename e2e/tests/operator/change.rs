@@ -48,7 +48,8 @@ async fn a_change_at_dex_is_one_call_in_place_or_two_to_make_it_anew() {
         let logo = "https://shop.example.com/logo.png";
         let full = json!({"displayName": "Shop", "logoURI": logo});
 
-        let uris = json!({"displayName": "Shop", "logoURI": logo, "redirectURIs": ["https://new.example.com/callback"]});
+        let uris =
+            json!({"displayName": "Shop", "logoURI": logo, "redirectURIs": ["https://new.example.com/callback"]});
         let (before, after, did) = change(&scene, full.clone(), uris).await?;
         assert_eq!(did, once(&["UpdateClient"]));
         assert_eq!(after.at_dex.redirect_uris, ["https://new.example.com/callback"]);
@@ -66,7 +67,12 @@ async fn a_change_at_dex_is_one_call_in_place_or_two_to_make_it_anew() {
         scene.event(&scene.app, "shop", "Recreated").await?;
 
         // What Dex does not hold is no business of Dex.
-        let (before, after, did) = change(&scene, full, json!({"displayName": "Shop", "logoURI": logo, "scopes": ["openid"]})).await?;
+        let (before, after, did) = change(
+            &scene,
+            full,
+            json!({"displayName": "Shop", "logoURI": logo, "scopes": ["openid"]}),
+        )
+        .await?;
         assert_eq!(did, once(&[]));
         assert_eq!(after.secret["scope"], "openid offline_access");
         assert_eq!(after.at_dex, before.at_dex);
@@ -84,7 +90,10 @@ async fn confidential_to_public_and_back() {
         let (confidential, public, did) = change(&scene, json!({}), json!({"type": "Public"})).await?;
         assert_eq!(did, once(&["CreateClient", "DeleteClient"]));
         ensure!(public.at_dex.public && public.at_dex.secret.is_empty());
-        ensure!(!public.secret.contains_key("client-secret"), "the Secret keeps a client secret");
+        ensure!(
+            !public.secret.contains_key("client-secret"),
+            "the Secret keeps a client secret"
+        );
         let annotations = scene.secrets().get("shop-oidc").await?.metadata.annotations.unwrap();
         for gone in ["client-secret-sha256", "secret-source", "rotated-at"] {
             let key = format!("oidc-operator.io/{gone}");
@@ -99,7 +108,10 @@ async fn confidential_to_public_and_back() {
         again.works(&scene).await?;
         assert_ne!(again.client_secret(), confidential.client_secret());
         ensure!(!accepted(&scene, confidential.client_secret(), &again.secret["client-id"]).await?);
-        ensure!(scene.secrets().get_opt("shop-oidc-next").await?.is_none(), "a staged Secret is left");
+        ensure!(
+            scene.secrets().get_opt("shop-oidc-next").await?.is_none(),
+            "a staged Secret is left"
+        );
         scene
             .condition::<OIDCClient>("shop", "CredentialsVerified", "True", "Verified")
             .await?;
@@ -151,7 +163,11 @@ async fn labels_and_annotations_of_the_spec_come_and_go() {
         let patch = json!({"metadata": {"labels": {"backup.example.com/keep": "yes"}}});
         scene
             .secrets()
-            .patch("shop-oidc", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(patch))
+            .patch(
+                "shop-oidc",
+                &kube::api::PatchParams::default(),
+                &kube::api::Patch::Merge(patch),
+            )
             .await?;
 
         let fewer = json!({"outputs": {"secret": {"annotations": {"example.com/team": "web"}}}});

@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod change;
 mod client_ids;
+mod ends;
 mod grants;
 mod held;
+mod mend;
 mod names;
+mod quiet;
 mod reach;
 mod references;
+mod retain;
 mod specs;
 mod way;

@@ -82,7 +82,10 @@ async fn replaced(scene: &Scene<'_>, old: &Held) -> Result<Held> {
     })
     .await?;
     new.works(scene).await?;
-    ensure!(!accepted(scene, old.client_secret(), id).await?, "Dex takes the old secret");
+    ensure!(
+        !accepted(scene, old.client_secret(), id).await?,
+        "Dex takes the old secret"
+    );
     eventually("the staged Secret is gone", SOON, async || {
         let staged = scene.secrets().get_opt("shop-oidc-next").await?;
         ensure!(staged.is_none(), "it is there");
