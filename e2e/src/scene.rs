@@ -100,15 +100,7 @@ impl Stage {
     /// # Errors
     /// The API server refuses.
     pub async fn empty_scene_at<'a>(&'a self, dex: &'a Dex, prefix: &str) -> Result<Scene<'a>> {
-        let scene = Scene {
-            kube: self.cluster.client().await?,
-            identity: self.cluster.namespace(&format!("{prefix}-identity")).await?,
-            app: self.cluster.namespace(&format!("{prefix}-app")).await?,
-            dex,
-            cluster: &self.cluster,
-        };
-        scene.references().await?;
-        Ok(scene)
+        Scene::empty(&self.cluster, dex, prefix).await
     }
 
     /// [`Self::scene`] for a Dex of the test's own; `provider` is a merge patch on its OIDCProvider.
@@ -174,6 +166,24 @@ impl Watched for OIDCClient {
     fn status(&self) -> (i64, &[Condition]) {
         let status = self.status.as_ref();
         status.map_or((0, &[]), |status| (status.observed_generation, &status.conditions))
+    }
+}
+
+impl<'a> Scene<'a> {
+    /// Namespaces of its own, and the objects that a provider for `dex` refers to, but no provider.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn empty(cluster: &'a ControlPlane, dex: &'a Dex, prefix: &str) -> Result<Self> {
+        let scene = Self {
+            kube: cluster.client().await?,
+            identity: cluster.namespace(&format!("{prefix}-identity")).await?,
+            app: cluster.namespace(&format!("{prefix}-app")).await?,
+            dex,
+            cluster,
+        };
+        scene.references().await?;
+        Ok(scene)
     }
 }
 

@@ -16,7 +16,7 @@ use kube::{
         watcher,
     },
 };
-use tokio::task::JoinSet;
+use tokio::{sync::SetOnce, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -65,6 +65,24 @@ pub struct Stores {
     providers: Store<DeserializeGuard<OIDCProvider>>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
     index: Index,
+    filled: Filled,
+}
+
+/// Which stores hold all that exists. kube's `Store::wait_until_ready` keeps one waker only (`DelayedInit`): of several
+/// passes that wait at the start, all but the last would wait for ever.
+#[derive(Default)]
+struct Filled {
+    clients: SetOnce<()>,
+    providers: SetOnce<()>,
+    namespaces: SetOnce<()>,
+}
+
+/// Opens `gate` after the first list; for events that went through [`streams::reflect`].
+fn open_when_listed<K>(gate: &SetOnce<()>, event: &watcher::Event<K>) {
+    if matches!(event, watcher::Event::InitDone) {
+        // A relist opens it once more, which changes nothing.
+        let _ = gate.set(());
+    }
 }
 
 impl Stores {
@@ -87,12 +105,9 @@ fn readable<K: Clone>(guarded: &DeserializeGuard<K>) -> Option<Arc<K>> {
 #[async_trait]
 impl Objects for Stores {
     async fn ready(&self) {
-        // A writer is dropped only with the process; there is nothing to wait for then.
-        let _ = tokio::join!(
-            self.clients.wait_until_ready(),
-            self.providers.wait_until_ready(),
-            self.namespaces.wait_until_ready()
-        );
+        self.filled.clients.wait().await;
+        self.filled.providers.wait().await;
+        self.filled.namespaces.wait().await;
     }
 
     async fn client(&self, name: &ResourceName) -> Option<Arc<OIDCClient>> {
@@ -162,6 +177,7 @@ pub async fn run(
         providers: providers.clone(),
         namespaces: namespaces.clone(),
         index: Index::default(),
+        filled: Filled::default(),
     });
     let context = Arc::new(Context {
         kube,
@@ -323,7 +339,8 @@ async fn follow_providers(
     stores: Arc<Stores>,
     writer: Writer<DeserializeGuard<OIDCProvider>>,
 ) {
-    let events = streams::reflect(watches.guarded("oidcproviders"), writer);
+    let events = streams::reflect(watches.guarded("oidcproviders"), writer)
+        .inspect(|event| open_when_listed(&stores.filled.providers, event));
     let mut names = pin!(streams::changed(events, ANNOTATIONS));
     while let Some(name) = names.next().await {
         if stores.providers.get(&reference(&name)).is_some() {
@@ -361,7 +378,8 @@ async fn follow_clients(
             }
         }
     });
-    let mut names = pin!(streams::changed(streams::reflect(indexed, writer), ANNOTATIONS));
+    let events = streams::reflect(indexed, writer).inspect(|event| open_when_listed(&stores.filled.clients, event));
+    let mut names = pin!(streams::changed(events, ANNOTATIONS));
     while let Some(name) = names.next().await {
         match stores.clients.get(&reference(&name)) {
             Some(_) => context.triggers.client(name),
@@ -389,7 +407,8 @@ async fn follow_namespaces(
     writer: Writer<PartialObjectMeta<Namespace>>,
 ) {
     let api = Api::<PartialObjectMeta<Namespace>>::all(watches.kube.clone());
-    let events = streams::reflect(watches.watch("namespaces", api, watcher::Config::default()), writer);
+    let events = streams::reflect(watches.watch("namespaces", api, watcher::Config::default()), writer)
+        .inspect(|event| open_when_listed(&stores.filled.namespaces, event));
     let mut touched = pin!(streams::touched(events));
     while let Some((namespace, _)) = touched.next().await {
         for client in stores.clients.state() {
@@ -570,4 +589,38 @@ fn provider_failed(_: Arc<DeserializeGuard<OIDCProvider>>, _: &Never, _: Arc<Con
 
 fn client_failed(_: Arc<DeserializeGuard<OIDCClient>>, _: &Never, _: Arc<Context>) -> Action {
     Action::requeue(Duration::from_secs(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn all_who_wait_for_the_stores_are_let_in() {
+        let stores = Arc::new(Stores {
+            clients: reflector::store().0,
+            providers: reflector::store().0,
+            namespaces: reflector::store().0,
+            index: Index::default(),
+            filled: Filled::default(),
+        });
+        let mut waiting = JoinSet::new();
+        for _ in 0..3 {
+            let stores = stores.clone();
+            waiting.spawn(async move { stores.ready().await });
+        }
+        let filled = &stores.filled;
+        for gate in [&filled.namespaces, &filled.clients, &filled.providers] {
+            tokio::task::yield_now().await;
+            assert!(
+                waiting.try_join_next().is_none(),
+                "let in before all stores were filled"
+            );
+            for _ in 0..2 {
+                open_when_listed::<()>(gate, &watcher::Event::InitDone);
+            }
+        }
+        let all = tokio::time::timeout(Duration::from_secs(5), waiting.join_all()).await;
+        assert_eq!(all.map(|let_in| let_in.len()), Ok(3));
+    }
 }

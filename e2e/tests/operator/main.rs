@@ -4,14 +4,18 @@
 
 mod change;
 mod client_ids;
+mod decode;
 mod ends;
 mod grants;
 mod held;
 mod mend;
 mod names;
+mod process;
 mod quiet;
 mod reach;
 mod references;
 mod retain;
+mod secrecy;
 mod specs;
+mod timeout;
 mod way;
