@@ -173,14 +173,17 @@ fn base(
         crate::domain::MarkUid::Uid(uid) => uid.clone(),
         crate::domain::MarkUid::Released => String::new(),
     };
-    let applied: BTreeSet<String> = spec.labels.keys().chain(spec.annotations.keys()).cloned().collect();
+    // With their kind: a key that moves from the labels to the annotations leaves the labels.
+    let labels = spec.labels.keys().map(|key| format!("label:{key}"));
+    let annotations = spec.annotations.keys().map(|key| format!("annotation:{key}"));
+    let applied: BTreeSet<String> = labels.chain(annotations).collect();
     // What an earlier spec put there and this one does not goes; what others put there stays.
     let dropped = seen
         .and_then(|seen| seen.annotations.get(ANNOTATION_APPLIED_METADATA))
         .map(|text| {
             text.split(' ')
-                .filter(|key| !key.is_empty() && !applied.contains(*key))
-                .map(str::to_owned)
+                .filter(|entry| !entry.is_empty() && !applied.contains(*entry))
+                .map(|entry| entry.split_once(':').map_or(entry, |(_, key)| key).to_owned())
                 .collect()
         })
         .unwrap_or_default();
@@ -217,14 +220,19 @@ pub fn is_as(seen: &OutputView, draft: &OutputDraft, mark: &Mark) -> bool {
     let has = |found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>| {
         wanted.iter().all(|(key, value)| found.get(key) == Some(value))
     };
+    // A key that goes from the labels may be wanted as an annotation.
+    let stale = |found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>| {
+        draft
+            .dropped
+            .iter()
+            .any(|key| found.contains_key(key) && !wanted.contains_key(key))
+    };
     owned == draft.owned
         && seen.data == draft.data
         && has(&seen.labels, &draft.labels)
         && has(&seen.annotations, &draft.annotations)
-        && !draft
-            .dropped
-            .iter()
-            .any(|key| seen.labels.contains_key(key) || seen.annotations.contains_key(key))
+        && !stale(&seen.labels, &draft.labels)
+        && !stale(&seen.annotations, &draft.annotations)
 }
 
 /// Was its data changed by somebody else since the operator wrote it?

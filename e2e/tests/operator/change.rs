@@ -7,12 +7,14 @@ use oidc_operator::api::OIDCClient;
 use oidc_operator_e2e::{
     case,
     dex::{Dex, DexOptions},
+    install::{CA, ca_config_map},
+    pki::Ca,
     scene::{SOON, Scene, Stage},
     wait::eventually,
 };
 use serde_json::{Value, json};
 
-use crate::held::{Held, accepted};
+use crate::held::{Held, accepted, becomes};
 
 /// How often Dex was asked to change something, by kind.
 pub(crate) async fn writes(dex: &Dex) -> Result<BTreeMap<String, u64>> {
@@ -184,6 +186,28 @@ async fn labels_and_annotations_of_the_spec_come_and_go() {
         })
         .await?;
         Held::of(&scene, "shop").await?.works(&scene).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_ca_reaches_the_applications() {
+    case::run(async {
+        let stage = Stage::shared().await?;
+        let scene = stage.scene("ca-grows").await?;
+        scene.ready_client("shop", json!({})).await?;
+        let before = Held::of(&scene, "shop").await?;
+        let next = Ca::new("the next CA")?;
+        let both = format!("{}{}", next.pem(), scene.dex.ca_pem());
+        scene.apply(ca_config_map(&scene.identity, CA, &both)).await?;
+        let after = becomes(&scene, "shop", "both CAs in the ConfigMap", |now| {
+            now.config_map["ca-bundle.crt"].matches("BEGIN CERTIFICATE").count() == 2
+        })
+        .await?;
+        assert_eq!(after.config_map["ca.crt"], after.config_map["ca-bundle.crt"]);
+        assert_eq!((&after.secret, &after.at_dex), (&before.secret, &before.at_dex));
+        scene.ready::<OIDCClient>("shop").await?;
+        Ok(())
     })
     .await;
 }

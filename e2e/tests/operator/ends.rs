@@ -6,6 +6,7 @@ use kube::{Api, api::DeleteParams};
 use oidc_operator::api::{OIDCClient, OIDCProvider};
 use oidc_operator_e2e::{
     case,
+    dex::{Dex, DexOptions, Storage},
     scene::{PROVIDER, SOON, Scene, Stage, Watched},
     wait::{eventually, steadily},
 };
@@ -187,6 +188,62 @@ async fn a_client_that_never_had_anything_at_dex_ends_at_once() {
         let client = scene.api::<OIDCClient>().get("shop").await?;
         assert_eq!(client.metadata.finalizers, None);
         scene.delete::<OIDCClient>("shop").await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_made_again_at_once_starts_anew() {
+    case::run(async {
+        let stage = Stage::shared().await?;
+        let scene = stage.scene("again").await?;
+        scene.ready_client("shop", json!({})).await?;
+        let before = Held::of(&scene, "shop").await?;
+        scene.delete::<OIDCClient>("shop").await?;
+        // The outputs of the first one may still stand: they are waited for, not taken.
+        scene.ready_client("shop", json!({})).await?;
+        let after = Held::of(&scene, "shop").await?;
+        assert_ne!(after.client_secret(), before.client_secret());
+        assert_ne!(after.secret_uid, before.secret_uid);
+        assert_ne!(after.at_dex.trusted_peers, before.at_dex.trusted_peers);
+        after.works(&scene).await?;
+        crate::held::stays(&scene, "shop", &after).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_waits_for_dex() {
+    case::run(async {
+        let stage = Stage::shared().await?;
+        let dex = Dex::start(DexOptions {
+            storage: Storage::Sqlite,
+            ..DexOptions::default()
+        })
+        .await?;
+        let scene = stage.scene_at(&dex, "patient", json!({})).await?;
+        scene.ready_client("shop", json!({})).await?;
+        let secret = scene.secret("shop-oidc").await?;
+        dex.kill();
+        begin_to_delete::<OIDCClient>(&scene, "shop").await?;
+        let message = scene
+            .condition::<OIDCClient>("shop", "Reconciling", "True", "Terminating")
+            .await?;
+        tells(&message, &["Waiting to delete the client", "It is let go at"])?;
+        steadily("it waits, and its outputs stand", WHILE, async || {
+            ensure!(scene.api::<OIDCClient>().get_opt("shop").await?.is_some(), "it is gone");
+            ensure!(scene.secret("shop-oidc").await? == secret, "the Secret was changed");
+            Ok(())
+        })
+        .await?;
+        dex.start_again().await?;
+        ensure!(at_dex(&scene, &scene.client_id("shop")).await?.is_some());
+        scene.gone::<OIDCClient>("shop").await?;
+        ensure!(
+            at_dex(&scene, &scene.client_id("shop")).await?.is_none(),
+            "it was left behind"
+        );
+        outputs_go(&scene, "shop").await
     })
     .await;
 }

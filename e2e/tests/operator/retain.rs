@@ -28,7 +28,7 @@ async fn a_retained_client_is_taken_back_with_the_same_secret() {
 
         let retained = Held::of(&scene, "shop").await?;
         let mark = format!("oidc-operator.io/e2e/{}/shop/released", scene.app);
-        assert_eq!(retained.at_dex.trusted_peers, [mark.clone()]);
+        assert_eq!(retained.at_dex.trusted_peers, std::slice::from_ref(&mark));
         assert_eq!(retained.secret, before.secret);
         assert_eq!(retained.config_map, before.config_map);
         retained.works(&scene).await?;

@@ -43,7 +43,6 @@ async fn deletions_end_although_dex_is_down_and_say_what_is_left() {
         };
         scene.ready_client("shop", json!({})).await?;
         scene.ready_client("kept", json!({"deletionPolicy": "Retain"})).await?;
-        scene.ready_client("patient", json!({})).await?;
         ending.ready_client("shop", json!({})).await?;
         let kept = scene.secret("kept-oidc").await?;
         dex.kill();
@@ -92,15 +91,6 @@ async fn deletions_end_although_dex_is_down_and_say_what_is_left() {
             Ok(())
         })
         .await?;
-        left_behind(&stage, 3.0).await?;
-
-        // Who waits less long than that for Dex loses nothing.
-        begin_to_delete::<OIDCClient>(&scene, "patient").await?;
-        scene
-            .condition::<OIDCClient>("patient", "Reconciling", "True", "Terminating")
-            .await?;
-        dex.start_again().await?;
-        scene.gone::<OIDCClient>("patient").await?;
         left_behind(&stage, 3.0).await
     })
     .await;
