@@ -6,14 +6,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use oidc_operator::api::{OIDCClient, OIDCProvider};
 use oidc_operator_e2e::{
-    case, http,
+    case,
+    control_plane::ControlPlane,
+    http,
     operator::Operator,
     scene::{PROVIDER, SOON, Scene, Stage},
     wait::eventually,
 };
 use serde_json::json;
 
-use crate::{held::Held, quiet::written};
+use crate::{
+    held::{Held, tells},
+    quiet::written,
+};
 
 #[tokio::test]
 async fn it_outlives_its_api_server_and_leaves_nothing_half_done() {
@@ -61,9 +66,16 @@ async fn it_outlives_its_api_server_and_leaves_nothing_half_done() {
         a_frozen_api_server_is_waited_for(&stage, &scene)
             .await
             .context("frozen API server")?;
+        let Stage { operator, cluster, .. } = &mut stage;
+        it_ends_in_time_with_a_frozen_api_server(operator, cluster)
+            .await
+            .context("SIGTERM while the API server is frozen")?;
+        it_is_not_ready_without_an_api_server(operator, cluster)
+            .await
+            .context("start without an API server")?;
         it_ends_in_time_with_work_under_way(&mut stage, "ends")
             .await
-            .context("SIGTERM")
+            .context("SIGTERM while Dex is frozen")
     })
     .await;
 }
@@ -104,12 +116,7 @@ async fn answers_over_http(operator: &Operator, scene: &Scene<'_>) -> Result<()>
 
 async fn a_restart_writes_nothing(operator: &mut Operator, scene: &Scene<'_>) -> Result<()> {
     let held = Held::of(scene, "telling-name").await?;
-    operator.terminate(Duration::from_secs(10)).await?;
-    ensure!(
-        operator.process().exit_code() == Some(0),
-        "{:?}",
-        operator.process().exit_code()
-    );
+    ends_in_time(operator).await?;
     let mark = scene.cluster.audit().mark().await?;
     operator.start_again()?;
     operator.wait_ready(SOON).await?;
@@ -150,6 +157,38 @@ async fn a_frozen_api_server_is_waited_for(stage: &Stage, scene: &Scene<'_>) -> 
     operator.process().must_run()
 }
 
+async fn it_ends_in_time_with_a_frozen_api_server(operator: &Operator, cluster: &ControlPlane) -> Result<()> {
+    cluster.freeze_apiserver()?;
+    let ended = ends_in_time(operator).await;
+    cluster.thaw_apiserver()?;
+    ended
+}
+
+async fn it_is_not_ready_without_an_api_server(operator: &mut Operator, cluster: &ControlPlane) -> Result<()> {
+    cluster.stop_apiserver();
+    operator.start_again()?;
+    let web = http::plain()?;
+    eventually("it is alive, not ready, and says why", SOON, async || {
+        let answer = web.get(format!("{}/healthz", operator.health_url())).send().await?;
+        ensure!(answer.status().is_success(), "{}", answer.status());
+        let answer = web.get(format!("{}/readyz", operator.health_url())).send().await?;
+        let (status, text) = (answer.status().as_u16(), answer.text().await?);
+        ensure!(status == 503, "{status}: {text}");
+        tells(&text, &["oidcclients: ", "namespaces: "])
+    })
+    .await?;
+    cluster.start_apiserver_again().await?;
+    operator.wait_ready(SOON).await
+}
+
+/// Its end after SIGTERM takes at most ten seconds, and is no failure.
+async fn ends_in_time(operator: &Operator) -> Result<()> {
+    let took = operator.terminate(Duration::from_secs(10)).await?;
+    let code = operator.process().exit_code();
+    ensure!(code == Some(0), "code {code:?} after {took:?}");
+    Ok(())
+}
+
 async fn it_ends_in_time_with_work_under_way(stage: &mut Stage, prefix: &str) -> Result<()> {
     let scene = Scene::empty(&stage.cluster, &stage.dex, prefix).await?;
     scene.provider(json!({})).await?;
@@ -165,12 +204,7 @@ async fn it_ends_in_time_with_work_under_way(stage: &mut Stage, prefix: &str) ->
         Ok(())
     })
     .await?;
-    let took = stage.operator.terminate(Duration::from_secs(10)).await?;
-    ensure!(
-        stage.operator.process().exit_code() == Some(0),
-        "code {:?} after {took:?}",
-        stage.operator.process().exit_code()
-    );
+    ends_in_time(&stage.operator).await?;
     stage.dex.thaw()?;
     stage.operator.start_again()?;
     stage.operator.wait_ready(SOON).await?;
