@@ -35,7 +35,7 @@ pub struct RunArgs {
     #[arg(long, env = "OIDC_OPERATOR_DELETION_TIMEOUT", default_value = "10m", value_parser = parse_duration)]
     pub deletion_timeout: Duration,
 
-    /// Passes over OIDCClients under way at once.
+    /// Passes over the OIDCClients of one provider under way at once.
     #[arg(long, env = "OIDC_OPERATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
 

@@ -164,7 +164,7 @@ async fn the_operator_may_do_what_it_needs_and_nothing_else() {
                 "patch",
                 "oidcproviders.oidc-operator.io/status oidcclients.oidc-operator.io/status",
             ),
-            ("get list watch create update patch delete", "secrets configmaps"),
+            ("get list watch create patch delete", "secrets configmaps"),
             ("get list watch", "namespaces"),
             ("create patch", "events.events.k8s.io"),
         ];
@@ -173,7 +173,7 @@ async fn the_operator_may_do_what_it_needs_and_nothing_else() {
                 "create update delete deletecollection",
                 "oidcproviders.oidc-operator.io oidcclients.oidc-operator.io",
             ),
-            ("deletecollection", "secrets configmaps"),
+            ("update deletecollection", "secrets configmaps"),
             ("create patch delete", "namespaces"),
             ("get create", "pods pods/exec serviceaccounts serviceaccounts/token"),
             ("escalate bind create", "clusterroles roles rolebindings"),

@@ -1,6 +1,6 @@
 //! One pass over one OIDCClient.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
@@ -24,9 +24,6 @@ use crate::{
     },
 };
 
-/// The kind, for counting tries.
-pub const KIND: &str = "OIDCClient";
-
 /// How a pass ended.
 #[derive(Debug)]
 pub enum End {
@@ -36,6 +33,16 @@ pub enum End {
     Gone,
     /// A test ended it, as a crash would.
     Stopped,
+}
+
+impl End {
+    /// When to look again; `None`: only when something changes.
+    pub fn requeue(self) -> Option<Requeue> {
+        match self {
+            Self::Settled(requeue) => Some(requeue),
+            Self::Gone | Self::Stopped => None,
+        }
+    }
 }
 
 /// Why a pass could not end.
@@ -86,7 +93,7 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<End, PassErr
     let mut snapshot = Snapshot {
         now: Timestamp::now(),
         settings: context.settings.clone(),
-        provider: gather::provider(provider.as_deref(), state.as_deref()),
+        provider: gather::provider(&provider, state.as_deref()),
         client: view,
         namespace,
         outputs: None,
@@ -201,9 +208,9 @@ impl Pass<'_> {
         if let Some(note) = step.note()
             && matches!(outcome, Outcome::Done | Outcome::Output(_) | Outcome::OutputGone)
         {
-            report::note(self.context, &self.object, snapshot, note);
+            let provider = self.provider.map(|(runtime, _)| runtime);
+            report::note(self.context, &self.object, provider, snapshot, note);
         }
-        // The client's own secret was used up; a second one needs fresh values.
         Ok(outcome)
     }
 
@@ -218,31 +225,6 @@ impl Pass<'_> {
             RemoteView::Present { client, .. } => runtime.remember(self.client_id, Some(client.clone())),
             RemoteView::Absent | RemoteView::Failed(_) => runtime.remember(self.client_id, None),
             RemoteView::Unknown => {}
-        }
-    }
-}
-
-/// The wait before the next pass over an object; `None`: only when something changes.
-pub fn wait(context: &Context, kind: &'static str, name: &ResourceName, requeue: &Requeue) -> Option<Duration> {
-    let jitter = rand::random::<f64>();
-    match requeue {
-        Requeue::Never => {
-            context.attempts.succeeded(kind, name);
-            None
-        }
-        Requeue::Resync(interval) => {
-            context.attempts.succeeded(kind, name);
-            Some(plan::retry::resync(*interval, jitter))
-        }
-        Requeue::Backoff(class) => Some(plan::retry::backoff(
-            *class,
-            context.attempts.failed(kind, name),
-            jitter,
-        )),
-        Requeue::NotAfter(end) => {
-            let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
-            let backoff = plan::retry::backoff(ErrorClass::Transient, context.attempts.failed(kind, name), jitter);
-            Some(backoff.min(left + Duration::from_millis(100)))
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource};
 
 use super::{gather, registry::Registry, triggers::Triggers};
@@ -18,11 +19,22 @@ use crate::{
         Step,
         snapshot::{ClientBrief, NamespaceView, Settings},
     },
-    telemetry::metrics::Metrics,
+    telemetry::metrics::{Kind, Metrics},
 };
 
 /// A pass ends after this time, counted from when it holds its permit.
 pub const PASS_DEADLINE: Duration = Duration::from_secs(120);
+
+/// What a store has under a name.
+#[derive(Clone, Debug)]
+pub enum Lookup<K> {
+    /// The object.
+    Found(Arc<K>),
+    /// It is there, and this version cannot read it.
+    Unreadable,
+    /// Nothing.
+    NotFound,
+}
 
 /// Where objects are read: the watch's store in production.
 #[async_trait]
@@ -32,7 +44,7 @@ pub trait Objects: Send + Sync {
     /// An OIDCClient.
     async fn client(&self, name: &ResourceName) -> Option<Arc<OIDCClient>>;
     /// An OIDCProvider.
-    async fn provider(&self, name: &ResourceName) -> Option<Arc<OIDCProvider>>;
+    async fn provider(&self, name: &ResourceName) -> Lookup<OIDCProvider>;
     /// The OIDCClients that refer to a provider.
     async fn clients_of(&self, provider: &ResourceName) -> Vec<ClientBrief>;
     /// Those of them with this client ID.
@@ -93,6 +105,8 @@ pub struct Context {
 pub struct Recent {
     clients: Mutex<HashMap<ResourceName, Arc<OIDCClient>>>,
     providers: Mutex<HashMap<ResourceName, Arc<OIDCProvider>>>,
+    /// resourceVersion of the write of our finalizer.
+    finalizers: Mutex<HashMap<ResourceName, String>>,
     /// uid to resourceVersion.
     outputs: Mutex<HashMap<String, String>>,
 }
@@ -101,6 +115,23 @@ impl Recent {
     /// Notes a client as the API server answered it.
     pub fn wrote_client(&self, object: OIDCClient) {
         lock(&self.clients).insert(gather::name_of(object.meta()), Arc::new(object));
+    }
+
+    /// Notes a client that got our finalizer, as the API server answered it.
+    pub fn wrote_finalizer(&self, object: OIDCClient) {
+        if let Some(version) = object.meta().resource_version.clone() {
+            lock(&self.finalizers).insert(gather::name_of(object.meta()), version);
+        }
+        self.wrote_client(object);
+    }
+
+    /// Is this version of a client the very one that our finalizer made? The write is bound to the version that its pass
+    /// looked at, so that nothing else can be new in it.
+    pub fn is_own_finalizer(&self, name: &ResourceName, meta: &ObjectMeta) -> bool {
+        let finalizers = lock(&self.finalizers);
+        finalizers
+            .get(name)
+            .is_some_and(|version| meta.resource_version.as_ref() == Some(version))
     }
 
     /// Notes a provider as the API server answered it.
@@ -138,6 +169,7 @@ impl Recent {
     /// Forgets a client that is gone.
     pub fn forget_client(&self, name: &ResourceName) {
         lock(&self.clients).remove(name);
+        lock(&self.finalizers).remove(name);
     }
 
     /// Forgets a provider that is gone.
@@ -168,11 +200,11 @@ fn newer<K: Resource>(written: &mut HashMap<ResourceName, Arc<K>>, seen: Arc<K>)
 
 /// Tries since the last success (kube's error policy counts none).
 #[derive(Default)]
-pub struct Attempts(Mutex<HashMap<(&'static str, ResourceName), u32>>);
+pub struct Attempts(Mutex<HashMap<(Kind, ResourceName), u32>>);
 
 impl Attempts {
     /// Counts a failed try and says how many there were before it.
-    pub fn failed(&self, kind: &'static str, name: &ResourceName) -> u32 {
+    pub fn failed(&self, kind: Kind, name: &ResourceName) -> u32 {
         let mut attempts = lock(&self.0);
         let count = attempts.entry((kind, name.clone())).or_default();
         let before = *count;
@@ -181,7 +213,7 @@ impl Attempts {
     }
 
     /// Forgets the tries of an object that is well, or gone.
-    pub fn succeeded(&self, kind: &'static str, name: &ResourceName) {
+    pub fn succeeded(&self, kind: Kind, name: &ResourceName) {
         lock(&self.0).remove(&(kind, name.clone()));
     }
 }

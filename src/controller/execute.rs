@@ -77,7 +77,7 @@ async fn finalizer(context: &Context, object: &OIDCClient, wanted: bool) -> Resu
     let (kube, metrics) = (&context.kube, &context.metrics);
     let written = finalizer::set(kube, metrics, "patch oidcclients", object, CLIENT_FINALIZER, wanted).await?;
     match written {
-        Some(object) if wanted => context.recent.wrote_client(object),
+        Some(object) if wanted => context.recent.wrote_finalizer(object),
         _ => context.recent.forget_client(&gather::name_of(&object.metadata)),
     }
     Ok(Outcome::Done)

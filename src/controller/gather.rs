@@ -9,7 +9,7 @@ use k8s_openapi::{
 use kube::{Api, ResourceExt as _, api::ListParams};
 
 use super::{
-    context::Context,
+    context::{Context, Lookup},
     registry::{Runtime, State},
     report,
 };
@@ -86,10 +86,13 @@ pub fn namespace(meta: &ObjectMeta) -> NamespaceView {
     }
 }
 
-/// Its provider, as plans see it. `exists`: the object, from the store.
-pub fn provider(exists: Option<&OIDCProvider>, state: Option<&State>) -> ProviderView {
-    let Some(object) = exists else {
-        return ProviderView::NotFound;
+/// Its provider, as plans see it.
+pub fn provider(found: &Lookup<OIDCProvider>, state: Option<&State>) -> ProviderView {
+    let object = match found {
+        Lookup::NotFound => return ProviderView::NotFound,
+        // Nothing is known of it, and nothing is given up for that.
+        Lookup::Unreadable => return ProviderView::Starting,
+        Lookup::Found(object) => object,
     };
     let Some(state) = state.filter(|state| state.looked_at) else {
         return ProviderView::Starting;

@@ -57,6 +57,16 @@ impl Metered {
         operation: &'static str,
         request: impl Future<Output = Result<T, IdpError>> + Send,
     ) -> Result<T, IdpError> {
+        self.counted(operation, request, |_| "ok").await
+    }
+
+    /// One call within the limits; `found` labels what came of one that did not fail.
+    async fn counted<T>(
+        &self,
+        operation: &'static str,
+        request: impl Future<Output = Result<T, IdpError>> + Send,
+        found: fn(&T) -> &'static str,
+    ) -> Result<T, IdpError> {
         // The semaphore is closed only with the process.
         let _permit = self.in_flight.acquire().await;
         self.rate.until_ready().await;
@@ -68,7 +78,7 @@ impl Metered {
                 self.metrics.deadline("idp");
                 Err(IdpError::new(IdpErrorKind::Timeout, operation, "no answer in time"))
             });
-        let outcome = result.as_ref().map_or_else(|error| kind(error.kind), |_| "ok");
+        let outcome = result.as_ref().map_or_else(|error| kind(error.kind), found);
         self.metrics
             .idp_request(self.provider_type, operation, outcome, start.elapsed().as_secs_f64());
         result
@@ -115,8 +125,13 @@ impl Driver for Metered {
     }
 
     async fn prove(&self, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof {
+        let request = async { Ok(self.inner.prove(credentials, endpoints).await) };
         let proof = self
-            .call("prove", async { Ok(self.inner.prove(credentials, endpoints).await) })
+            .counted("prove", request, |proof| match proof {
+                Proof::Proven => "proven",
+                Proof::Disproven => "disproven",
+                Proof::Unknown(_) => "unknown",
+            })
             .await;
         proof.unwrap_or_else(|error| Proof::Unknown(error.to_string()))
     }

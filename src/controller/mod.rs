@@ -10,17 +10,23 @@
 //! | `gather` | IO in |
 //! | `execute` | IO out: one request a step |
 //! | `report` | status, only on change; Events |
-//! | `run` | streams, queues, start and end |
+//! | `pass` | from the queue to one pass: permit, deadline, when to look again |
+//! | `unreadable` | objects that this version cannot read |
+//! | `follow`, `triggers` | watches, stores, and who is woken by what |
+//! | `run` | start, queues, end |
 
 pub mod client;
 pub mod connect;
 pub mod context;
 pub mod execute;
+pub mod follow;
 pub mod gather;
 pub mod index;
 pub mod metered;
+pub mod pass;
 pub mod provider;
 pub mod registry;
 pub mod report;
 pub mod run;
 pub mod triggers;
+pub mod unreadable;

@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 
 use super::{
     connect::{self, References},
-    context::Context,
+    context::{Context, Lookup},
     gather,
     registry::{Runtime, State},
     report,
@@ -29,17 +29,15 @@ use crate::{
         snapshot::ClientBrief,
         verdict::Requeue,
     },
+    telemetry::metrics::Metrics,
 };
-
-/// The kind, for counting tries.
-pub const KIND: &str = "OIDCProvider";
 
 /// One pass over a provider.
 ///
 /// # Errors
 /// When Kubernetes fails a call.
 pub async fn pass(context: &Context, name: &ResourceName) -> Result<Option<Requeue>, KubeError> {
-    let Some(object) = context.objects.provider(name).await else {
+    let Lookup::Found(object) = context.objects.provider(name).await else {
         context.registry.forget(name);
         wake(context, name).await;
         return Ok(None);
@@ -84,7 +82,8 @@ fn may_end(object: &OIDCProvider, references: &References, waiting_for: &[String
     waiting_for.is_empty() || references.credentials_gone || object.annotations().contains_key(ANNOTATION_ORPHAN)
 }
 
-fn remaining(clients: &[ClientBrief]) -> Vec<String> {
+/// Names of the clients that may have something there.
+pub(super) fn remaining(clients: &[ClientBrief]) -> Vec<String> {
     let with_something = clients.iter().filter(|client| client.finalizer);
     let mut names: Vec<String> = with_something.map(|client| client.name.to_string()).collect();
     names.sort();
@@ -141,7 +140,7 @@ async fn look(
         },
     };
     let (issuer, admin) = tokio::join!(
-        look_at_issuer(object, references, http),
+        look_at_issuer(&context.metrics, object, references, http),
         look_at_admin(runtime, &driver)
     );
     let findings = Findings {
@@ -160,6 +159,7 @@ async fn look(
     };
     let state = State {
         looked_at: true,
+        generation: object.metadata.generation,
         facts: findings.issuer.as_ref().ok().cloned().or_else(|| before.facts.clone()),
         driver: driver.ok(),
         fingerprint,
@@ -171,6 +171,7 @@ async fn look(
 }
 
 async fn look_at_issuer(
+    metrics: &Metrics,
     object: &OIDCProvider,
     references: &References,
     http: Result<HttpClient, IssuerProblem>,
@@ -182,7 +183,12 @@ async fn look_at_issuer(
         discovery_url: None,
         insecure_endpoints_allowed,
     };
-    let (discovery, keys) = issuer::read(&http, &request).await.map_err(IssuerProblem::Issuer)?;
+    let start = Instant::now();
+    let read = issuer::read(&http, &request).await;
+    let outcome = read.as_ref().map_or_else(|error| error.reason(), |_| "ok");
+    let seconds = start.elapsed().as_secs_f64();
+    metrics.idp_request(object.spec.type_.as_str(), "discovery", outcome, seconds);
+    let (discovery, keys) = read.map_err(IssuerProblem::Issuer)?;
     let ca = references.issuer_ca.as_ref().ok().and_then(Option::as_ref);
     Ok(Arc::new(ProviderFacts {
         provider_type: object.spec.type_.as_str(),
@@ -222,6 +228,7 @@ async fn look_at_admin(
 /// Does anything differ that clients depend on?
 fn differs(before: &State, after: &State) -> bool {
     before.looked_at != after.looked_at
+        || before.generation != after.generation
         || before.facts != after.facts
         || before.not_ready != after.not_ready
         || before.fingerprint != after.fingerprint

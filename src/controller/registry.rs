@@ -18,7 +18,7 @@ use crate::{
 /// All providers that were looked at.
 pub struct Registry {
     runtimes: Mutex<HashMap<ResourceName, Arc<Runtime>>>,
-    /// Passes over clients whose provider does not exist.
+    /// Passes over clients whose provider does not exist, or that cannot be read.
     homeless: Arc<Semaphore>,
     passes: usize,
 }
@@ -58,9 +58,9 @@ impl Registry {
 
     /// The queue of passes over the clients of one provider: first come, first served, and no provider's clients wait
     /// for another's.
-    pub fn bulkhead(&self, provider: &ResourceName) -> Arc<Semaphore> {
-        self.get(provider)
-            .map_or_else(|| self.homeless.clone(), |runtime| runtime.passes.clone())
+    pub fn bulkhead(&self, provider: Option<&ResourceName>) -> Arc<Semaphore> {
+        let known = provider.and_then(|name| self.get(name));
+        known.map_or_else(|| self.homeless.clone(), |runtime| runtime.passes.clone())
     }
 }
 
@@ -77,6 +77,8 @@ pub struct Runtime {
 pub struct State {
     /// Was it looked at by this process?
     pub looked_at: bool,
+    /// The generation of the spec that was looked at: grants may differ in another one.
+    pub generation: Option<i64>,
     /// Its issuer.
     pub facts: Option<Arc<ProviderFacts>>,
     /// Its driver.
@@ -110,6 +112,11 @@ impl Runtime {
             state: RwLock::default(),
             remotes: Mutex::default(),
         }
+    }
+
+    /// uid of the OIDCProvider.
+    pub fn uid(&self) -> &str {
+        &self.uid
     }
 
     /// What the last pass over the provider found.

@@ -4,13 +4,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Resource, ResourceExt as _,
-    api::{DynamicObject, Patch, PatchParams},
-    core::error_boundary::InvalidObject,
+    api::{Patch, PatchParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{context::Context, gather};
+use super::{context::Context, gather, registry::Runtime};
 use crate::{
     api::{Condition, OIDCClient, OIDCProvider, OIDCProviderStatus, Reason},
     kubernetes::client::{KubeError, within},
@@ -82,12 +81,25 @@ where
     {
         Ok(written) => Ok(Some(written)),
         // Another object of this name, or none: its own pass reports on it.
-        Err(KubeError::NotFound | KubeError::Invalid { .. } | KubeError::Conflict) => Ok(None),
+        Err(KubeError::NotFound | KubeError::Conflict) => Ok(None),
+        // The test of the uid failed, or the schema refuses the status, which would be a defect: the answer is the same.
+        Err(refused @ KubeError::Invalid { .. }) => {
+            let live = within(&context.metrics, "get object", api.get_metadata_opt(&name.name)).await?;
+            if live.is_some_and(|live| live.metadata.uid == object.meta().uid) {
+                Err(refused)
+            } else {
+                Ok(None)
+            }
+        }
         Err(error) => Err(error),
     }
 }
 
-fn status_patch(uid: Option<&str>, status: Value) -> Result<Patch<()>, KubeError> {
+/// Replaces the status of the object with this uid, and of no other.
+///
+/// # Errors
+/// A status that is no JSON: a defect.
+pub fn status_patch(uid: Option<&str>, status: Value) -> Result<Patch<()>, KubeError> {
     let operations = json!([
         {"op": "test", "path": "/metadata/uid", "value": uid},
         {"op": "add", "path": "/status", "value": status},
@@ -96,65 +108,6 @@ fn status_patch(uid: Option<&str>, status: Value) -> Result<Patch<()>, KubeError
         message: format!("status cannot be written as a patch: {error}"),
     })?;
     Ok(Patch::Json(patch))
-}
-
-/// An object that this version cannot read: a condition says so, and nobody else is held up.
-///
-/// # Errors
-/// When Kubernetes fails the call.
-pub async fn invalid<K>(context: &Context, invalid: &InvalidObject, types: &[&str]) -> Result<(), KubeError>
-where
-    K: Resource<DynamicType = ()>,
-{
-    let meta = &invalid.metadata;
-    let name = gather::name_of(meta);
-    let resource = kube::core::ApiResource::erase::<K>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(context.kube.clone(), &name.namespace, &resource);
-    let Some(live) = within(&context.metrics, "get object", api.get_opt(&name.name)).await? else {
-        return Ok(());
-    };
-    let now = Timestamp::now();
-    let generation = meta.generation.unwrap_or_default();
-    let finding = crate::plan::Finding::no(
-        Reason::InvalidObject,
-        format!(
-            "This version of the operator cannot read the object: {}. Nothing is changed for it. Correct it, or update the operator and the CRDs together",
-            crate::domain::error::bounded(&invalid.error)
-        ),
-    );
-    let old: Vec<Condition> = live
-        .data
-        .pointer("/status/conditions")
-        .and_then(|conditions| serde_json::from_value(conditions.clone()).ok())
-        .unwrap_or_default();
-    let mut fresh = old.clone();
-    conditions::set(&mut fresh, "Ready", &finding, generation, now);
-    conditions::set_while(
-        &mut fresh,
-        "Stalled",
-        Some(&(finding.reason, finding.message.clone())),
-        generation,
-        now,
-    );
-    conditions::complete(&mut fresh, types);
-    if fresh == old {
-        return Ok(());
-    }
-    let mut status = live
-        .data
-        .get("status")
-        .cloned()
-        .filter(Value::is_object)
-        .unwrap_or_else(|| json!({}));
-    status["observedGeneration"] = json!(generation);
-    status["conditions"] = json!(fresh);
-    let patch = status_patch(meta.uid.as_deref(), status)?;
-    let params = PatchParams::default();
-    let request = api.patch_status(&name.name, &params, &patch);
-    match within(&context.metrics, "patch status", request).await {
-        Ok(_) | Err(KubeError::NotFound | KubeError::Conflict) => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 /// An Event where `Ready` changed its status or reason.
@@ -181,22 +134,24 @@ fn announce<K: Resource<DynamicType = ()>>(context: &Context, object: &K, old: &
 }
 
 /// The Event of a step. A namespace that is ending takes no Events: what is left behind is told on the provider.
-pub fn note(context: &Context, object: &OIDCClient, snapshot: &Snapshot, note: &Note) {
+pub fn note(context: &Context, object: &OIDCClient, provider: Option<&Runtime>, snapshot: &Snapshot, note: &Note) {
     if note.reason == Reason::LeftBehind {
         context.metrics.left_behind();
         tracing::warn!(client = %snapshot.client.name, message = note.message, "left behind");
     }
-    let regarding = if snapshot.namespace.terminating && note.reason == Reason::LeftBehind {
-        let provider = snapshot.client.provider();
-        ObjectReference {
-            api_version: Some(OIDCProvider::api_version(&()).into_owned()),
-            kind: Some("OIDCProvider".to_owned()),
-            name: Some(provider.name),
-            namespace: Some(provider.namespace),
-            ..ObjectReference::default()
+    let regarding = match provider {
+        Some(runtime) if snapshot.namespace.terminating && note.reason == Reason::LeftBehind => {
+            let provider = snapshot.client.provider();
+            ObjectReference {
+                api_version: Some(OIDCProvider::api_version(&()).into_owned()),
+                kind: Some("OIDCProvider".to_owned()),
+                name: Some(provider.name),
+                namespace: Some(provider.namespace),
+                uid: Some(runtime.uid().to_owned()),
+                ..ObjectReference::default()
+            }
         }
-    } else {
-        object.object_ref(&())
+        _ => object.object_ref(&()),
     };
     context
         .events

@@ -1,7 +1,5 @@
 //! What can go wrong at an identity provider, and what each failure asks of us.
 
-use std::time::Duration;
-
 /// The kinds of failure that a driver tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IdpErrorKind {
@@ -54,8 +52,6 @@ pub struct IdpError {
     pub operation: &'static str,
     /// What went wrong, bounded, without secrets.
     pub message: String,
-    /// How long the server asked us to wait.
-    pub retry_after: Option<Duration>,
 }
 
 /// Longest piece of foreign text that is passed on.
@@ -68,7 +64,6 @@ impl IdpError {
             kind,
             operation,
             message: bounded(message.as_ref()),
-            retry_after: None,
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use reqwest::{
     Certificate, Client, Identity, RequestBuilder, Url,
-    header::{HeaderMap, LOCATION, RETRY_AFTER},
+    header::{HeaderMap, LOCATION},
     redirect::Policy,
 };
 use secrecy::ExposeSecret as _;
@@ -43,8 +43,6 @@ pub struct Answer {
     pub body: AnswerBody,
     /// `Location`, bounded.
     pub location: Option<String>,
-    /// `Retry-After` in seconds (RFC 9110, section 10.2.3).
-    pub retry_after: Option<Duration>,
 }
 
 /// A body whose `Debug` tells its length only.
@@ -193,9 +191,6 @@ impl HttpClient {
         Ok(Answer {
             status: response.status().as_u16(),
             location: header(headers, LOCATION.as_str()),
-            retry_after: header(headers, RETRY_AFTER.as_str())
-                .and_then(|seconds| seconds.parse().ok())
-                .map(Duration::from_secs),
             body: AnswerBody(body),
         })
     }

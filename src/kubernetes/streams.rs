@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Resource,
     runtime::{
-        reflector::{Lookup, store::Writer},
+        reflector::{Lookup, Store, store::Writer},
         watcher::{self, DefaultBackoff, Event, watcher},
     },
 };
@@ -141,16 +141,56 @@ fn refused_as_gone(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
 }
 
+/// Tells any number of waiters that a store was filled once.
+///
+/// kube's `Store::wait_until_ready` must have one waiter only, and its controller is that one: the waker of an earlier one is
+/// lost, and who waited first waits for ever (docs/decisions/0003).
+#[derive(Clone, Debug)]
+pub struct Filled(tokio::sync::watch::Receiver<bool>);
+
+impl Filled {
+    /// Waits until the store was filled; nothing is waited for once the watch behind it has ended, with the operator.
+    pub async fn wait(&self) {
+        let _ = self.0.clone().wait_for(|filled| *filled).await;
+    }
+}
+
+/// A store to be filled by [`reflect`].
+pub struct Unfilled<K>
+where
+    K: Lookup + Clone + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    writer: Writer<K>,
+    filled: tokio::sync::watch::Sender<bool>,
+}
+
+/// A store: to read, to wait for, and to fill.
+pub fn store<K>() -> (Store<K>, Filled, Unfilled<K>)
+where
+    K: Lookup + Clone + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone + Default,
+{
+    let (reader, writer) = kube::runtime::reflector::store();
+    let (filled, wait) = tokio::sync::watch::channel(false);
+    (reader, Filled(wait), Unfilled { writer, filled })
+}
+
 /// Keeps a store up to date on the way. A relist replaces its content at its end, at once.
 pub fn reflect<K>(
     events: impl Stream<Item = Event<K>> + Send,
-    mut writer: Writer<K>,
+    mut store: Unfilled<K>,
 ) -> impl Stream<Item = Event<K>> + Send
 where
     K: Lookup + Clone + Send + Sync + 'static,
     K::DynamicType: Eq + std::hash::Hash + Clone + Send + Sync,
 {
-    events.inspect(move |event| writer.apply_watcher_event(event))
+    events.inspect(move |event| {
+        store.writer.apply_watcher_event(event);
+        if matches!(event, Event::InitDone) {
+            store.filled.send_replace(true);
+        }
+    })
 }
 
 /// What happened to an object.
@@ -524,9 +564,9 @@ mod tests {
 
     #[tokio::test]
     async fn names_come_when_the_store_holds_the_objects() {
-        let (store, writer) = reflector::store();
+        let (store, _, unfilled) = store();
         let events = [listed(&["a"]), listed(&["a", "b"])].concat();
-        let mut names = Box::pin(changed(reflect(stream::iter(events), writer), &[]));
+        let mut names = Box::pin(changed(reflect(stream::iter(events), unfilled), &[]));
         let mut seen = 0;
         while let Some(name) = names.next().await {
             seen += 1;
@@ -536,6 +576,27 @@ mod tests {
             );
         }
         assert_eq!(seen, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_waiter_hears_that_a_store_was_filled() {
+        let (_, filled, unfilled) = store();
+        let waiters: Vec<_> = (0..10)
+            .map(|_| {
+                let filled = filled.clone();
+                tokio::spawn(async move { filled.wait().await })
+            })
+            .collect();
+        // All of them wait before anything happens.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let events = reflect(stream::iter(listed(&[])).chain(stream::pending()), unfilled);
+        tokio::spawn(events.for_each(|_| std::future::ready(())));
+        for waiter in waiters {
+            tokio::time::timeout(Duration::from_secs(1), waiter)
+                .await
+                .unwrap()
+                .unwrap();
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
-        ProviderFacts, RemoteDiff,
+        Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, ObservedSecret,
+        Proof, ProviderFacts, RemoteDiff,
         model::{FieldChange, RotationCapability},
     },
 };
@@ -305,6 +305,12 @@ impl<'a> Work<'a> {
             .is_some_and(|held| held == credential);
         if taken_over {
             return delete_output(OutputKind::Secret, staged, "the rotation is finished");
+        }
+        // A list that shows no secrets cannot tell whether the staged one was set already.
+        if let Some((observed, Evidence::Listed)) = remote
+            && observed.secret == ObservedSecret::NotShown
+        {
+            return Move::Look(Need::FreshRemote);
         }
         if let Some(write) = self.remote(Some(&credential), remote) {
             return write;

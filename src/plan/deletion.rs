@@ -1,15 +1,17 @@
 //! The end of an OIDCClient, by a rule that always ends (docs/deletion.md).
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{
     client::{describe, settled, step},
     drafts, outputs, resolve,
-    snapshot::{Evidence, OutputOwnership, OutputView, ProviderView, RemoteView, Snapshot},
+    snapshot::{Evidence, OutputOwnership, OutputView, ProviderView, RemoteView, Settings, Snapshot},
     step::{Move, Need, Note, OutputKind, Step},
     verdict::{Finding, Requeue, Verdict},
 };
 use crate::{
     api::{Reason, client::DeletionPolicy},
-    domain::{ErrorClass, Mark, ObservedClient, Ownership},
+    domain::{Mark, ObservedClient, Ownership},
 };
 
 /// Names the next thing to do for an object with a deletionTimestamp.
@@ -78,16 +80,19 @@ fn not_ready(snapshot: &Snapshot) -> Option<String> {
     }
 }
 
-/// The client may be unreachable only for so long: counted from the later of the deletion and the operator's start, so
-/// that an operator that was down gives the provider its chance.
+/// When a deletion waits no longer: counted from the later of the deletion and the operator's start, so that an operator that
+/// was down gives the provider its chance.
+pub fn deadline(settings: &Settings, deletion: Timestamp) -> Timestamp {
+    // One that is too long to be added is no end at all.
+    SignedDuration::try_from(settings.deletion_timeout)
+        .ok()
+        .and_then(|timeout| deletion.max(settings.started).checked_add(timeout).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// The client may be unreachable only for so long.
 fn wait_or_let_go(snapshot: &Snapshot, mark: &Mark, retain: bool, why: &str) -> Move {
-    let since = snapshot
-        .client
-        .deletion
-        .unwrap_or(snapshot.now)
-        .max(snapshot.settings.started);
-    let timeout = jiff::SignedDuration::try_from(snapshot.settings.deletion_timeout).unwrap_or_default();
-    let end = since.checked_add(timeout).unwrap_or(jiff::Timestamp::MAX);
+    let end = deadline(&snapshot.settings, snapshot.client.deletion.unwrap_or(snapshot.now));
     if snapshot.now >= end {
         return let_go(
             snapshot,
@@ -235,6 +240,3 @@ fn release(mark: &Mark, kind: OutputKind, view: &OutputView) -> Move {
         note: None,
     })
 }
-
-/// A deletion's class of retry.
-pub const RETRY: ErrorClass = ErrorClass::Transient;

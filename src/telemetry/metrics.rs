@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 
 /// What a pass was over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// An OIDCProvider.
     Provider,
@@ -23,7 +23,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    /// As Kubernetes calls it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Provider => "OIDCProvider",
             Self::Client => "OIDCClient",

@@ -204,29 +204,57 @@ impl Dex {
     /// # Errors
     /// Dex does not answer.
     pub async fn grpc_requests(&self) -> Result<BTreeMap<String, u64>> {
+        let mut counts = BTreeMap::new();
+        for (method, value) in self.counts("grpc_server_started_total", "grpc_method").await? {
+            if value > 0 {
+                *counts.entry(method).or_default() += value;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// How many requests to a path below the issuer, such as `/token`, were answered since Dex was started.
+    ///
+    /// # Errors
+    /// Dex does not answer.
+    pub async fn http_requests(&self, path: &str) -> Result<u64> {
+        let counts = self.counts("http_requests_total", "handler").await?;
+        Ok(counts
+            .iter()
+            .filter(|(handler, _)| handler.ends_with(path))
+            .map(|(_, count)| count)
+            .sum())
+    }
+
+    /// The samples of one of Dex's counters, each with one of its labels.
+    async fn counts(&self, counter: &str, label: &str) -> Result<Vec<(String, u64)>> {
         let metrics = http::plain()?
             .get(format!("http://{}/metrics", self.addresses.telemetry))
             .send()
             .await?;
         let text = metrics.error_for_status()?.text().await?;
-        let mut counts = BTreeMap::new();
-        for line in text
-            .lines()
-            .filter(|line| line.starts_with("grpc_server_started_total{"))
-        {
-            let method = line
-                .split_once("grpc_method=\"")
-                .and_then(|(_, rest)| rest.split_once('"'));
-            let value = line.rsplit_once(' ').map(|(_, value)| value);
-            let (Some((method, _)), Some(value)) = (method, value) else {
-                bail!("unexpected metric: {line}")
-            };
-            let value: u64 = value.parse().with_context(|| format!("unexpected metric: {line}"))?;
-            if value > 0 {
-                *counts.entry(method.to_owned()).or_default() += value;
-            }
-        }
-        Ok(counts)
+        let samples = text.lines().filter(|line| line.starts_with(&format!("{counter}{{")));
+        samples
+            .map(|line| {
+                let value = line
+                    .split_once(&format!("{label}=\""))
+                    .and_then(|(_, rest)| rest.split_once('"'))
+                    .zip(line.rsplit_once(' '));
+                let Some(((label, _), (_, count))) = value else {
+                    bail!("unexpected metric: {line}")
+                };
+                let count = count.parse().with_context(|| format!("unexpected metric: {line}"))?;
+                Ok((label.to_owned(), count))
+            })
+            .collect()
+    }
+
+    /// The processor time that Dex has used, in seconds.
+    ///
+    /// # Errors
+    /// Dex has ended.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        self.process().cpu_seconds()
     }
 
     /// Ends Dex politely (SIGTERM); connections are refused from now on. It waits for its open gRPC connections to close.

@@ -1,0 +1,13 @@
+//! Crash anywhere: for every scenario and every step k, the operator dies before or after step k, loses its status or not,
+//! starts anew, and finds the same end state on a real API server and a real Dex.
+//!
+//! The operator runs in this process, one pass at a time, behind a gate that ends a pass like a crash would: nothing that was
+//! in memory is used again, and status is not written. `process.rs` does the same, less finely, with SIGKILL.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+mod operator;
+mod process;
+mod scenarios;
+mod stage;
+mod state;

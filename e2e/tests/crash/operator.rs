@@ -1,0 +1,196 @@
+//! An operator in this process that can be ended before or after any step.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, api::ListParams};
+use oidc_operator::{
+    api::{OIDCClient, OIDCProvider},
+    controller::{
+        client::{self, End},
+        context::{Attempts, Context, Gate, Lookup, Objects, Recent},
+        gather, provider,
+        registry::Registry,
+        triggers::Triggers,
+    },
+    domain::{OwnerId, ResourceName},
+    kubernetes::events::Events,
+    plan::{
+        Requeue, Step,
+        snapshot::{ClientBrief, NamespaceView, Settings},
+    },
+    telemetry::metrics::Metrics,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::stage::PROVIDER;
+
+pub(crate) const OWNER: &str = "crash";
+
+/// Where the process dies: before or after its step number `.0` (counted from 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Death {
+    Never,
+    Before(usize),
+    After(usize),
+}
+
+/// Counts steps, notes those that were carried out, and ends the pass where it is told to.
+struct Reaper {
+    death: Death,
+    begun: AtomicUsize,
+    done: Mutex<Vec<&'static str>>,
+}
+
+#[async_trait]
+impl Gate for Reaper {
+    async fn before(&self, _: &Step) -> bool {
+        let number = self.begun.fetch_add(1, Ordering::SeqCst);
+        self.death != Death::Before(number)
+    }
+
+    async fn after(&self, step: &Step) -> bool {
+        self.done.lock().unwrap().push(step.name());
+        self.death != Death::After(self.begun.load(Ordering::SeqCst) - 1)
+    }
+}
+
+/// Objects read live: what a watch's store holds once it has caught up.
+struct Live(Client);
+
+#[async_trait]
+impl Objects for Live {
+    async fn ready(&self) {}
+
+    async fn client(&self, name: &ResourceName) -> Option<Arc<OIDCClient>> {
+        Api::namespaced(self.0.clone(), &name.namespace)
+            .get_opt(&name.name)
+            .await
+            .unwrap()
+            .map(Arc::new)
+    }
+
+    async fn provider(&self, name: &ResourceName) -> Lookup<OIDCProvider> {
+        let found = Api::namespaced(self.0.clone(), &name.namespace)
+            .get_opt(&name.name)
+            .await;
+        found
+            .unwrap()
+            .map_or(Lookup::NotFound, |provider| Lookup::Found(Arc::new(provider)))
+    }
+
+    async fn clients_of(&self, provider: &ResourceName) -> Vec<ClientBrief> {
+        let all: Api<OIDCClient> = Api::all(self.0.clone());
+        let all = all.list(&ListParams::default()).await.unwrap().items;
+        all.iter()
+            .filter(|client| gather::client_provider(client) == *provider)
+            .map(gather::brief)
+            .collect()
+    }
+
+    async fn clients_with(&self, provider: &ResourceName, client_id: &str) -> Vec<ClientBrief> {
+        self.clients_of(provider)
+            .await
+            .into_iter()
+            .filter(|client| client.client_id == client_id)
+            .collect()
+    }
+
+    async fn namespace(&self, name: &str) -> Option<NamespaceView> {
+        let api: Api<Namespace> = Api::all(self.0.clone());
+        api.get_opt(name)
+            .await
+            .unwrap()
+            .map(|namespace| gather::namespace(&namespace.metadata))
+    }
+}
+
+/// One life of the operator.
+pub(crate) struct Life {
+    context: Context,
+    reaper: Arc<Reaper>,
+    stop: CancellationToken,
+}
+
+impl Life {
+    /// Begins a life that has looked at the provider.
+    pub(crate) async fn begin(kube: &Client, death: Death) -> Result<Self> {
+        let metrics = Metrics::new();
+        let stop = CancellationToken::new();
+        let (events, publishing) = Events::start(kube.clone(), "crash".to_owned(), metrics.clone(), stop.clone());
+        tokio::spawn(publishing);
+        let reaper = Arc::new(Reaper {
+            death,
+            begun: AtomicUsize::new(0),
+            done: Mutex::default(),
+        });
+        // Nobody listens: passes are run by hand.
+        let (triggers, _) = Triggers::new();
+        let context = Context {
+            kube: kube.clone(),
+            objects: Arc::new(Live(kube.clone())),
+            settings: Settings {
+                owner: OwnerId::new(OWNER).unwrap(),
+                deletion_timeout: Duration::from_secs(600),
+                started: jiff::Timestamp::now(),
+            },
+            registry: Registry::new(4),
+            metrics,
+            events,
+            triggers,
+            gate: reaper.clone(),
+            recent: Recent::default(),
+            attempts: Attempts::default(),
+        };
+        let (namespace, name) = PROVIDER;
+        let provider_name = ResourceName::new(namespace, name);
+        // Several lives look at the one provider at once: whose status comes second is refused, and looks again.
+        oidc_operator_e2e::wait::eventually("the provider was looked at", Duration::from_secs(20), async || {
+            provider::pass(&context, &provider_name).await?;
+            anyhow::ensure!(
+                context
+                    .registry
+                    .get(&provider_name)
+                    .is_some_and(|known| known.state().looked_at)
+            );
+            Ok(())
+        })
+        .await?;
+        Ok(Self { context, reaper, stop })
+    }
+
+    /// Passes over the client until nothing is left to do, or until death.
+    pub(crate) async fn run(&self, client: &ResourceName) -> Result<()> {
+        const MOST: usize = 40;
+        for _ in 0..MOST {
+            match client::pass(&self.context, client).await {
+                Ok(End::Gone | End::Stopped | End::Settled(Requeue::Resync(_))) => return Ok(()),
+                // As the queue would do it, only sooner: a conflict or a wait for somebody else.
+                Ok(End::Settled(_)) | Err(client::PassError::Kubernetes(_)) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => bail!("{client}: {error}"),
+            }
+        }
+        bail!("{client} is not settled after {MOST} passes; steps: {:?}", self.steps())
+    }
+
+    /// The steps that were carried out in this life.
+    pub(crate) fn steps(&self) -> Vec<&'static str> {
+        self.reaper.done.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,183 @@
+//! The end state, without what differs from run to run.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::{
+    api::core::v1::{ConfigMap, Namespace, Secret},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use oidc_operator::api::OIDCClient;
+use oidc_operator_e2e::{dex::Dex, login::secret_accepted};
+
+/// What is left of a scenario when all has settled.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EndState {
+    /// Finalizers, and conditions as `type=status (reason)`.
+    client: Option<(Vec<String>, Vec<String>)>,
+    /// Name, owners, labels, annotations, data.
+    secrets: Vec<Output>,
+    config_maps: Vec<Output>,
+    at_dex: Option<AtDex>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct AtDex {
+    name: String,
+    redirect_uris: Vec<String>,
+    public: bool,
+    trusted_peers: Vec<String>,
+    has_secret: bool,
+}
+
+type Output = (String, Vec<String>, BTreeMap<String, String>, BTreeMap<String, String>);
+
+/// The values of a run that no two runs share, masked wherever they come up.
+struct Mask(Vec<(String, &'static str)>);
+
+impl Mask {
+    fn text(&self, text: &str) -> String {
+        self.0
+            .iter()
+            .filter(|(value, _)| !value.is_empty())
+            .fold(text.to_owned(), |text, (value, name)| text.replace(value, name))
+    }
+}
+
+/// Reads the end state of client `name` in `namespace`, and checks what must hold in every one of them: a Secret that
+/// authenticates, and no staged secret left.
+pub(crate) async fn end_state(kube: &Client, dex: &Dex, namespace: &str, name: &str) -> Result<EndState> {
+    let client: Option<OIDCClient> = Api::namespaced(kube.clone(), namespace).get_opt(name).await?;
+    let secrets: Api<Secret> = Api::namespaced(kube.clone(), namespace);
+    let secrets = secrets.list(&ListParams::default()).await?.items;
+    let maps: Api<ConfigMap> = Api::namespaced(kube.clone(), namespace);
+    let maps = maps.list(&ListParams::default()).await?.items;
+    let client_id = format!("{namespace}_{name}");
+    let at_dex = dex.admin().await?.get(&client_id).await?;
+
+    let ours = |meta: &ObjectMeta| {
+        meta.annotations
+            .iter()
+            .flatten()
+            .any(|(key, _)| key == "oidc-operator.io/mark")
+    };
+    let secrets: Vec<Secret> = secrets.into_iter().filter(|secret| ours(&secret.metadata)).collect();
+    for secret in &secrets {
+        ensure!(!secret.name_any().ends_with("-next"), "a staged secret is left");
+        let data = secret.data.clone().unwrap_or_default();
+        let Some(value) = data.get("client-secret") else {
+            continue;
+        };
+        let value = String::from_utf8(value.0.clone())?;
+        let at_dex = at_dex
+            .as_ref()
+            .with_context(|| format!("Secret {} is for no client", secret.name_any()))?;
+        ensure!(at_dex.secret == value, "Dex holds another secret than the Secret");
+        ensure!(
+            secret_accepted(dex.ca_pem(), &dex.token_endpoint(), &client_id, &value).await?,
+            "Dex refuses the Secret"
+        );
+    }
+
+    let mut values = vec![(namespace.to_owned(), "<namespace>")];
+    values.extend(
+        client
+            .as_ref()
+            .and_then(|client| client.uid())
+            .map(|uid| (uid, "<uid>")),
+    );
+    let mask = Mask(values);
+    Ok(EndState {
+        client: client.map(|client| {
+            let conditions = client
+                .status
+                .as_ref()
+                .map(|status| status.conditions.clone())
+                .unwrap_or_default();
+            let conditions = conditions
+                .iter()
+                .map(|condition| format!("{}={:?} ({})", condition.type_, condition.status, condition.reason));
+            (client.finalizers().to_vec(), conditions.collect())
+        }),
+        secrets: secrets
+            .into_iter()
+            .map(|secret| {
+                let data = secret.data.unwrap_or_default();
+                let data = data
+                    .into_iter()
+                    .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned()));
+                output(&secret.metadata, data.collect(), &mask)
+            })
+            .collect(),
+        config_maps: maps
+            .into_iter()
+            .filter(|map| ours(&map.metadata))
+            .map(|map| output(&map.metadata, map.data.unwrap_or_default(), &mask))
+            .collect(),
+        at_dex: at_dex.map(|client| AtDex {
+            trusted_peers: client.trusted_peers.iter().map(|peer| mask.text(peer)).collect(),
+            name: client.name,
+            redirect_uris: client.redirect_uris,
+            public: client.public,
+            has_secret: !client.secret.is_empty(),
+        }),
+    })
+}
+
+fn output(meta: &ObjectMeta, data: BTreeMap<String, String>, mask: &Mask) -> Output {
+    let owners = meta.owner_references.iter().flatten();
+    let owners = owners
+        .map(|owner| format!("{} {} {}", owner.kind, owner.name, mask.text(&owner.uid)))
+        .collect();
+    let own = |key: &str| {
+        !matches!(
+            key,
+            "oidc-operator.io/client-secret-sha256" | "oidc-operator.io/rotation-attempt"
+        )
+    };
+    let annotations = meta
+        .annotations
+        .iter()
+        .flatten()
+        .filter(|(key, _)| own(key))
+        .map(|(key, value)| {
+            // The moment, and the digest of data that has the namespace in it.
+            let differs = matches!(
+                key.as_str(),
+                "oidc-operator.io/rotated-at" | "oidc-operator.io/data-sha256"
+            );
+            (
+                key.clone(),
+                if differs {
+                    "<differs>".to_owned()
+                } else {
+                    mask.text(value)
+                },
+            )
+        });
+    let data = data.into_iter().map(|(key, value)| {
+        let secret = key == "client-secret";
+        (
+            key,
+            if secret {
+                "<secret>".to_owned()
+            } else {
+                mask.text(&value)
+            },
+        )
+    });
+    (
+        meta.name.clone().unwrap_or_default(),
+        owners,
+        annotations.collect(),
+        data.collect(),
+    )
+}
+
+/// Is the namespace gone?
+pub(crate) async fn namespace_gone(kube: &Client, name: &str) -> Result<()> {
+    let api: Api<Namespace> = Api::all(kube.clone());
+    ensure!(api.get_opt(name).await?.is_none(), "namespace {name} is there");
+    Ok(())
+}
