@@ -6,18 +6,18 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use oidc_operator::api::{OIDCClient, OIDCProvider, crd};
 use oidc_operator_e2e::{
     case,
     control_plane::ControlPlane,
     scene::{PROVIDER, SOON, Scene, Stage, Watched},
-    wait::eventually,
+    wait::{eventually, steadily},
 };
 use serde_json::{Value, json};
 
-use crate::held::{Held, tells};
+use crate::held::{Held, WHILE, at_dex, tells};
 
 /// The CRDs with one more choice for `spec.type`.
 async fn widen(cluster: &ControlPlane) -> Result<()> {
@@ -79,6 +79,7 @@ async fn an_object_that_cannot_be_read_says_so_and_holds_nobody_up() {
         scene.ready::<OIDCProvider>(PROVIDER).await?;
         scene.ready_client("shop", json!({})).await?;
         scene.ready_client("upgraded", json!({})).await?;
+        scene.ready_client("unwanted", json!({})).await?;
         let held = [Held::of(&scene, "shop").await?, Held::of(&scene, "upgraded").await?];
 
         // A newer operator was here, and this one comes back with its own CRDs.
@@ -87,6 +88,7 @@ async fn an_object_that_cannot_be_read_says_so_and_holds_nobody_up() {
         takes_newer(&scene, true).await?;
         scene.client("new", json!({"type": "Newer"})).await?;
         scene.client("upgraded", json!({"type": "Newer"})).await?;
+        scene.client("unwanted", json!({"type": "Newer"})).await?;
         scene
             .provider(json!({"metadata": {"name": "newer"}, "spec": {"type": "Newer", "dex": null}}))
             .await?;
@@ -95,7 +97,7 @@ async fn an_object_that_cannot_be_read_says_so_and_holds_nobody_up() {
         stage.operator.start_again()?;
         stage.operator.wait_ready(SOON).await?;
 
-        for name in ["new", "upgraded"] {
+        for name in ["new", "upgraded", "unwanted"] {
             let message = invalid::<OIDCClient>(&scene, name).await?;
             tells(
                 &message,
@@ -124,6 +126,34 @@ async fn an_object_that_cannot_be_read_says_so_and_holds_nobody_up() {
         assert_eq!(Held::of(&scene, "upgraded").await?, held[1]);
         crate::held::nothing_stands(&scene, "new").await?;
         scene.delete::<OIDCClient>("late").await?;
+
+        // The end of one waits for whoever can read it, unless somebody says otherwise.
+        let api = untyped::<OIDCClient>(&scene);
+        api.delete("new", &DeleteParams::default()).await?;
+        ensure!(
+            api.get_opt("new").await?.is_none(),
+            "it never had anything at Dex, and is there"
+        );
+        api.delete("unwanted", &DeleteParams::default()).await?;
+        steadily("it waits", WHILE, async || {
+            api.get("unwanted").await?;
+            Ok(())
+        })
+        .await?;
+        let orphan = json!({"metadata": {"annotations": {"oidc-operator.io/orphan": "true"}}});
+        api.patch("unwanted", &PatchParams::default(), &Patch::Merge(orphan))
+            .await?;
+        eventually("it is gone", SOON, async || {
+            ensure!(api.get_opt("unwanted").await?.is_none(), "it is there");
+            Ok(())
+        })
+        .await?;
+        let note = scene.event(&scene.app, "unwanted", "LeftBehind").await?;
+        tells(&note, &["cannot read it", "oidc-operator.io/orphan"])?;
+        ensure!(
+            at_dex(&scene, &scene.client_id("unwanted")).await?.is_some(),
+            "it was deleted"
+        );
 
         // Mended: what was there is still there.
         for name in ["new", "upgraded"] {
