@@ -1,5 +1,7 @@
 //! Which room may use which: what decides is kept apart from what talks to the world.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

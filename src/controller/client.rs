@@ -163,6 +163,10 @@ impl Pass<'_> {
                         return Ok(None);
                     }
                     snapshot.learn(&step, outcome);
+                    if matches!(*step, plan::Step::CreateOutput { .. }) {
+                        // Its random values are used up, even if somebody deletes it again in this very pass.
+                        snapshot.supply = gather::supply();
+                    }
                 }
             }
         }

@@ -14,7 +14,7 @@ use super::{gather, registry::Registry, triggers::Triggers};
 use crate::{
     api::{OIDCClient, OIDCProvider},
     domain::ResourceName,
-    kubernetes::events::Events,
+    kubernetes::{events::Events, streams::prune_metadata},
     plan::{
         Step,
         snapshot::{ClientBrief, NamespaceView, Settings},
@@ -113,7 +113,8 @@ pub struct Recent {
 
 impl Recent {
     /// Notes a client as the API server answered it.
-    pub fn wrote_client(&self, object: OIDCClient) {
+    pub fn wrote_client(&self, mut object: OIDCClient) {
+        prune_metadata(&mut object);
         lock(&self.clients).insert(gather::name_of(object.meta()), Arc::new(object));
     }
 
@@ -135,7 +136,8 @@ impl Recent {
     }
 
     /// Notes a provider as the API server answered it.
-    pub fn wrote_provider(&self, object: OIDCProvider) {
+    pub fn wrote_provider(&self, mut object: OIDCProvider) {
+        prune_metadata(&mut object);
         lock(&self.providers).insert(gather::name_of(object.meta()), Arc::new(object));
     }
 
@@ -166,6 +168,18 @@ impl Recent {
         lock(&self.outputs).remove(uid);
     }
 
+    /// The watch shows this version of a client: what was written up to it need not be kept any more.
+    pub fn client_seen(&self, seen: &OIDCClient) {
+        let mut clients = lock(&self.clients);
+        let name = gather::name_of(seen.meta());
+        if clients
+            .get(&name)
+            .is_some_and(|written| version(written.as_ref()) <= version(seen))
+        {
+            clients.remove(&name);
+        }
+    }
+
     /// Forgets a client that is gone.
     pub fn forget_client(&self, name: &ResourceName) {
         lock(&self.clients).remove(name);
@@ -178,18 +192,17 @@ impl Recent {
     }
 }
 
+/// Versions of one kind can be compared as numbers (Kubernetes API concepts, "Resource versions", since 1.35; true of every
+/// server before).
+fn version<K: Resource>(object: &K) -> Option<u64> {
+    object.meta().resource_version.as_ref()?.parse().ok()
+}
+
 /// The newer of what was seen and what was written; what the watch has caught up with is forgotten.
 fn newer<K: Resource>(written: &mut HashMap<ResourceName, Arc<K>>, seen: Arc<K>) -> Arc<K> {
-    let version = |object: &K| {
-        object
-            .meta()
-            .resource_version
-            .as_ref()
-            .and_then(|version| version.parse::<u64>().ok())
-    };
     let name = gather::name_of(seen.meta());
     match written.get(&name) {
-        Some(own) if version(own) > version(&seen) => own.clone(),
+        Some(own) if version(own.as_ref()) > version(seen.as_ref()) => own.clone(),
         Some(_) => {
             written.remove(&name);
             seen

@@ -221,11 +221,12 @@ async fn follow_providers((watches, context, stores): Shared, store: Unfilled<De
 async fn follow_clients((watches, context, stores): Shared, store: Unfilled<DeserializeGuard<OIDCClient>>) {
     // Before the store: whoever finds the store filled finds the index filled too.
     let indexed = watches.guarded::<OIDCClient>("oidcclients").inspect({
-        let stores = stores.clone();
+        let (context, stores) = (context.clone(), stores.clone());
         move |event| {
             if let watcher::Event::Apply(DeserializeGuard(Ok(client)))
             | watcher::Event::InitApply(DeserializeGuard(Ok(client))) = event
             {
+                context.recent.client_seen(client);
                 let name = gather::name_of(&client.metadata);
                 stores
                     .index

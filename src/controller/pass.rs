@@ -61,12 +61,13 @@ pub async fn client(object: Arc<DeserializeGuard<OIDCClient>>, context: Arc<Cont
     let bulkhead = context.registry.bulkhead(provider.as_ref());
     // Closed only with the process.
     let _permit = bulkhead.acquire().await;
-    let pass = async {
+    // On the heap and only now: thousands may wait for their permit, and a pass's state is large.
+    let pass = Box::pin(async {
         match &object.0 {
             Ok(_) => Ok(client::pass(&context, &name).await?.requeue()),
             Err(invalid) => Ok(unreadable::client(&context, invalid).await?),
         }
-    };
+    });
     Ok(conclude(&context, Kind::Client, &name, readable, pass).await)
 }
 

@@ -202,12 +202,15 @@ impl Runtime {
         lock(&self.remotes).list = Some((began, rows));
     }
 
-    /// Does the last list, where it is evidence, show this client as a pass last saw it? What was never seen, or is
-    /// missing from the list, is worth a look.
+    /// Does the last list, where it is evidence, show this client as a pass last saw it? What is missing from it, or was not
+    /// there before, is worth a look; without a list everything is.
     pub fn unchanged(&self, client_id: &str) -> bool {
         let remotes = lock(&self.remotes);
-        let (Some((began, rows)), Some((seen, known))) = (&remotes.list, remotes.known.get(client_id)) else {
+        let Some((began, rows)) = &remotes.list else {
             return false;
+        };
+        let Some((seen, known)) = remotes.known.get(client_id) else {
+            return !rows.contains_key(client_id);
         };
         if let Some(Some(ended)) = remotes.writes.get(client_id)
             && ended >= began

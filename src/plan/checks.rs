@@ -49,12 +49,14 @@ fn selects(
         .all(|(key, value)| labels.get(key) == Some(value));
     let expressions = selector.match_expressions.iter().flatten().all(|requirement| {
         let found = labels.get(&requirement.key);
-        let listed = || found.is_some_and(|value| requirement.values.iter().flatten().any(|wanted| wanted == value));
-        match requirement.operator.as_str() {
-            "In" => listed(),
-            "NotIn" => !listed(),
-            "Exists" => found.is_some(),
-            "DoesNotExist" => found.is_none(),
+        let values = requirement.values.as_deref().unwrap_or_default();
+        let listed = || found.is_some_and(|value| values.contains(value));
+        // As Kubernetes reads them: values are required by the first two, and forbidden by the others.
+        match (requirement.operator.as_str(), values) {
+            ("In", [_, ..]) => listed(),
+            ("NotIn", [_, ..]) => !listed(),
+            ("Exists", []) => found.is_some(),
+            ("DoesNotExist", []) => found.is_none(),
             _ => false,
         }
     });

@@ -163,8 +163,8 @@ impl<'a> Work<'a> {
             Ok(outputs) => outputs,
             Err(finding) => return self.outputs_unusable(finding, &assessment),
         };
-        if let Some(why) = &self.snapshot.memory.output_refused {
-            return self.outputs_unusable(Finding::no(Reason::OutputRefused, why.clone()), &assessment);
+        if let Some(finding) = &self.snapshot.memory.output_refused {
+            return self.outputs_unusable(finding.clone(), &assessment);
         }
         let remote = match &self.snapshot.remote {
             _ if self.snapshot.memory.look_fresh => return Move::Look(Need::FreshRemote),
@@ -194,9 +194,21 @@ impl<'a> Work<'a> {
             }
         }
         if let Some((reason, why)) = &self.snapshot.memory.refused {
-            return self
-                .never_made(&outputs)
-                .unwrap_or_else(|| self.refused(Finding::no(*reason, why.clone())));
+            // A client that is there was made: its secret stays with those who hold it.
+            let never_made = remote.is_none().then(|| self.never_made(&outputs)).flatten();
+            return never_made.unwrap_or_else(|| {
+                let again = if remote.is_none() && outputs.secret.is_none() {
+                    "; tried again once the spec changes, or the annotation oidc-operator.io/reconcile-requested does"
+                } else {
+                    ""
+                };
+                self.refused(Finding::no(*reason, format!("{why}{again}")))
+            });
+        }
+        if remote.is_none()
+            && let Some(finding) = self.refused_before(&outputs)
+        {
+            return self.refused(finding);
         }
         if !client.finalizer {
             return step(Step::AddFinalizer);
@@ -224,8 +236,10 @@ impl<'a> Work<'a> {
 
     /// Public: the provider first, then the Secret's key goes; a staged secret serves nobody any more.
     fn bring_public(&self, outputs: &Outputs<'_>, remote: Option<(&ObservedClient, Evidence)>) -> Option<Move> {
-        if outputs.secret.is_none() {
-            let draft = drafts::secret(self.context(), &self.snapshot.client.secret_name(), None, None);
+        let name = self.snapshot.client.secret_name();
+        let name_is_free = outputs.next.as_ref().is_none_or(|(staged, _)| staged.name != name);
+        if outputs.secret.is_none() && name_is_free {
+            let draft = drafts::secret(self.context(), &name, None, None);
             return Some(step(Step::CreateOutput { draft, note: None }));
         }
         self.remote(None, remote)
@@ -318,7 +332,8 @@ impl<'a> Work<'a> {
         match self.proof(&credential) {
             None => return self.prove(&credential),
             Some(Proof::Disproven) => {
-                let mut verdict = self.verdict(&Assessment::default(), Requeue::Backoff(ErrorClass::Auth));
+                let assessment = self.model.assess(&self.desired, self.facts);
+                let mut verdict = self.verdict(&assessment, Requeue::Backoff(ErrorClass::Auth));
                 verdict.verified = Some(refused_credentials());
                 verdict.reconciling = Some((Reason::CredentialsRefused, refused_credentials().message));
                 return settled(verdict);
@@ -565,6 +580,24 @@ impl<'a> Work<'a> {
         verdict.facts.rotation = Some(self.model.capabilities().rotation);
     }
 
+    /// What the provider refused to make from this very spec is not tried again, which would cost a Secret each time:
+    /// only once the spec changes, or somebody asks for it.
+    fn refused_before(&self, outputs: &Outputs<'_>) -> Option<Finding> {
+        let client = &self.snapshot.client;
+        let asked =
+            client.reconcile_request.is_some() && client.reconcile_request != client.status.last_reconcile_request;
+        if asked || outputs.secret.is_some() || outputs.next.is_some() {
+            return None;
+        }
+        let accepted = client
+            .status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == "Accepted")?;
+        (accepted.reason == Reason::RefusedByProvider.as_str() && accepted.observed_generation == client.generation)
+            .then(|| Finding::no(Reason::RefusedByProvider, accepted.message.clone()))
+    }
+
     /// Not accepted: nothing is changed until the spec or the provider is.
     fn refused(&self, finding: Finding) -> Move {
         let mut verdict = self.verdict(&Assessment::default(), Requeue::Backoff(ErrorClass::User));
@@ -609,7 +642,8 @@ impl<'a> Work<'a> {
     /// The client was never made, and cannot be: a Secret made for it goes. Where our ConfigMap stands, it was made
     /// once, and applications may still hold what they read: then the Secret stays.
     fn never_made(&self, outputs: &Outputs<'_>) -> Option<Move> {
-        let secret = outputs.secret.filter(|_| outputs.config_map.is_none())?;
+        let published = outputs.config_map.is_some() || outputs.former_config_map.is_some();
+        let secret = outputs.secret.filter(|_| !published)?;
         let ours = secret.ownership(&self.mark) == super::snapshot::OutputOwnership::Ours;
         ours.then(|| delete_output(OutputKind::Secret, secret, "its client was never made"))
     }

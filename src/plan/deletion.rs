@@ -72,9 +72,17 @@ fn at_once(snapshot: &Snapshot) -> Option<String> {
     }
 }
 
+/// Why nothing can be done at the provider now: it is not ready, or has just refused what was asked of it.
 fn not_ready(snapshot: &Snapshot) -> Option<String> {
+    if let Some((_, why)) = &snapshot.memory.refused {
+        return Some(why.clone());
+    }
     match &snapshot.provider {
-        ProviderView::Present(provider) if provider.model.is_some() => provider.not_ready.clone(),
+        // Tenants see no admin errors: the details stand in the provider's own conditions.
+        ProviderView::Present(provider) if provider.model.is_some() => provider
+            .not_ready
+            .as_ref()
+            .map(|_| format!("OIDCProvider {} is not ready", snapshot.client.provider())),
         ProviderView::NotFound => None,
         _ => Some("the provider was not looked at yet".to_owned()),
     }
@@ -90,9 +98,13 @@ pub fn deadline(settings: &Settings, deletion: Timestamp) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
+fn waits_until(snapshot: &Snapshot) -> Timestamp {
+    deadline(&snapshot.settings, snapshot.client.deletion.unwrap_or(snapshot.now))
+}
+
 /// The client may be unreachable only for so long.
 fn wait_or_let_go(snapshot: &Snapshot, mark: &Mark, retain: bool, why: &str) -> Move {
-    let end = deadline(&snapshot.settings, snapshot.client.deletion.unwrap_or(snapshot.now));
+    let end = waits_until(snapshot);
     if snapshot.now >= end {
         return let_go(
             snapshot,
@@ -208,7 +220,12 @@ fn let_go(snapshot: &Snapshot, mark: &Mark, retain: bool, why: Option<String>) -
         let config_maps = found.config_maps.iter().map(|view| (OutputKind::ConfigMap, view));
         for (kind, view) in secrets.chain(config_maps) {
             if view.ownership(mark) == OutputOwnership::Ours && !view.terminating {
-                return release(mark, kind, view);
+                match &snapshot.memory.output_refused {
+                    None => return release(mark, kind, view),
+                    Some(finding) if snapshot.now < waits_until(snapshot) => return refused_release(snapshot, finding),
+                    // It goes with its owner: nothing holds the object for ever.
+                    Some(_) => {}
+                }
             }
             if view.ownership(mark) == OutputOwnership::Retained && view.immutable {
                 staged = Some(view.name.clone());
@@ -231,6 +248,19 @@ fn let_go(snapshot: &Snapshot, mark: &Mark, retain: bool, why: Option<String>) -
         }
     });
     step(Step::RemoveFinalizer { left_behind })
+}
+
+/// Kubernetes refuses to take an output from its owner: with the object, it would go.
+fn refused_release(snapshot: &Snapshot, finding: &Finding) -> Move {
+    let end = waits_until(snapshot);
+    let message = format!(
+        "Waiting to release the outputs, as deletionPolicy Retain says; Kubernetes refuses it: {}. At {end:.0} they are let go, and deleted with this object",
+        finding.message
+    );
+    let mut verdict = Verdict::new(Requeue::NotAfter(end));
+    verdict.published = Some(Finding::no(finding.reason, message.clone()));
+    verdict.reconciling = Some((Reason::Terminating, message));
+    settled(verdict)
 }
 
 fn release(mark: &Mark, kind: OutputKind, view: &OutputView) -> Move {

@@ -44,17 +44,17 @@ pub fn sort<'a>(found: &'a OutputsView, mark: &Mark, secret: &str, config_map: &
     for view in &found.secrets {
         let wanted = view.name == secret;
         let staged = view.name == next_secret_name(secret);
-        match usable("Secret", view, mark, wanted || staged)? {
-            None => {}
-            Some(view) if wanted => outputs.secret = Some(view),
-            // Staged by us, and by nobody else: immutable, with an attempt.
-            Some(view) if view.immutable && view.attempt().is_some() && view.name.ends_with(NEXT_SUFFIX) => {
-                let target = view.name.trim_end_matches(NEXT_SUFFIX).to_owned();
-                outputs.next = Some((view, target));
-            }
+        let Some(view) = usable("Secret", view, mark, wanted || staged)? else {
+            continue;
+        };
+        // First of all, whatever the spec calls its output now: a rotation that stands is finished under the old name.
+        if let Some(target) = staged_for(view) {
+            outputs.next = Some((view, target.to_owned()));
+        } else if wanted {
+            outputs.secret = Some(view);
+        } else if view.ownership(mark) == OutputOwnership::Ours {
             // A retained Secret under a name that nobody asks for is left alone.
-            Some(view) if view.ownership(mark) == OutputOwnership::Ours => outputs.former_secret = Some(view),
-            Some(_) => {}
+            outputs.former_secret = Some(view);
         }
     }
     for view in &found.config_maps {
@@ -69,6 +69,12 @@ pub fn sort<'a>(found: &'a OutputsView, mark: &Mark, secret: &str, config_map: &
     Ok(outputs)
 }
 
+/// The output that a staged Secret is for. Staged by us, and by nobody else: immutable, with an attempt.
+fn staged_for(view: &OutputView) -> Option<&str> {
+    view.attempt().filter(|_| view.immutable)?;
+    view.name.strip_suffix(NEXT_SUFFIX)
+}
+
 fn usable<'a>(
     kind: &str,
     view: &'a OutputView,
@@ -81,13 +87,18 @@ fn usable<'a>(
         OutputOwnership::Ours | OutputOwnership::Retained => Ok(Some(view)),
         _ if !name_wanted => Ok(None),
         OutputOwnership::FormerLife => Err(waiting(kind, name)),
-        OutputOwnership::Foreign => Err(Finding::no(
-            Reason::OutputNotOwned,
-            format!(
-                "{kind} {name} exists and was not made for this OIDCClient; it is left as it is. Delete or rename it, or choose another name under spec.outputs"
-            ),
-        )),
+        OutputOwnership::Foreign => Err(not_owned(kind, name)),
     }
+}
+
+/// The name of an output is taken.
+pub(super) fn not_owned(kind: &str, name: &str) -> Finding {
+    Finding::no(
+        Reason::OutputNotOwned,
+        format!(
+            "{kind} {name} exists and was not made for this OIDCClient; it is left as it is. Delete or rename it, or choose another name under spec.outputs"
+        ),
+    )
 }
 
 fn waiting(kind: &str, name: &str) -> Finding {

@@ -6,7 +6,7 @@ use super::{
     client,
     snapshot::{Evidence, OutputView, OutputsView, OwnerView, RemoteView, Snapshot},
     step::{Move, Need, OutputDraft, OutputKind, Step},
-    verdict::Verdict,
+    verdict::{Finding, Verdict},
 };
 use crate::{
     api::Reason,
@@ -40,8 +40,11 @@ impl Snapshot {
     /// The snapshot after `step` had `outcome`. Pure: what was answered is the newest observation.
     pub fn learn(&mut self, step: &Step, outcome: Outcome) {
         match (step, outcome) {
+            (Step::CreateOutput { draft, .. }, Outcome::OutputChanged) => self.learn_conflict(draft),
             (_, Outcome::OutputChanged) => self.outputs = None,
-            (_, Outcome::OutputRefused(why)) => self.memory.output_refused = Some(why),
+            (_, Outcome::OutputRefused(why)) => {
+                self.memory.output_refused = Some(Finding::no(Reason::OutputRefused, why));
+            }
             (Step::AddFinalizer, _) => self.client.finalizer = true,
             (Step::RemoveFinalizer { .. }, _) => self.client.finalizer = false,
             (Step::CreateOutput { draft, .. } | Step::UpdateOutput { draft, .. }, Outcome::Output(view)) => {
@@ -52,7 +55,14 @@ impl Snapshot {
             (Step::DeleteOutput { kind, name, .. }, _) => self.outputs_of(*kind).retain(|output| output.name != *name),
             // An output that vanished while it was written.
             (Step::CreateOutput { .. } | Step::UpdateOutput { .. }, _) => self.outputs = None,
-            (Step::Prove { secret, .. }, Outcome::Proof(proof)) => self.memory.learn_proof(secret.digest(), proof),
+            (Step::Prove { secret, .. }, Outcome::Proof(proof)) => {
+                // Refused in an earlier pass, and set again then: once more would not help.
+                if self.credentials_were_refused() {
+                    self.memory.proof = Some((secret.digest(), proof));
+                } else {
+                    self.memory.learn_proof(secret.digest(), proof);
+                }
+            }
             (Step::Prove { .. }, _) => {}
             (remote, outcome) => self.learn_remote(remote, outcome),
         }
@@ -79,7 +89,11 @@ impl Snapshot {
                         evidence: Evidence::Fresh,
                     };
                 }
-                if matches!(step, Step::CreateRemote { .. }) || self.memory.set_again {
+                let sets_secret = match step {
+                    Step::UpdateRemote { diff, .. } => diff.changes.iter().any(|change| change.field == "secret"),
+                    _ => true,
+                };
+                if sets_secret || self.memory.set_again {
                     self.memory.learn_secret_written();
                 }
             }
@@ -93,6 +107,21 @@ impl Snapshot {
                 self.memory.look_fresh = true;
             }
         }
+    }
+
+    /// Something stands under the name of an output that was to be made. It may have been made a moment ago: looks once
+    /// more; what cannot be found on the label nor by its name is not ours.
+    fn learn_conflict(&mut self, draft: &OutputDraft) {
+        self.outputs = None;
+        let (kind, name) = (draft.kind, draft.name.clone());
+        let again = self.memory.output_conflict.replace((kind, name.clone())) == Some((kind, name.clone()));
+        self.memory.output_refused = again.then(|| super::outputs::not_owned(&kind.to_string(), &name));
+    }
+
+    fn credentials_were_refused(&self) -> bool {
+        self.client.status.conditions.iter().any(|condition| {
+            condition.type_ == "CredentialsVerified" && condition.reason == Reason::CredentialsRefused.as_str()
+        })
     }
 
     fn outputs_of(&mut self, kind: OutputKind) -> &mut Vec<OutputView> {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
+use super::{step::OutputKind, verdict::Finding};
 use crate::{
     api::{OIDCClientSpec, OIDCClientStatus, Reason, provider::ClientGrants},
     domain::{
@@ -331,8 +332,10 @@ pub struct Memory {
     pub deleted_to_recreate: bool,
     /// Must the client be asked for, whatever lists say?
     pub look_fresh: bool,
-    /// Why Kubernetes refuses an output.
-    pub output_refused: Option<String>,
+    /// Why an output cannot be written: Kubernetes refuses it, or its name is taken.
+    pub output_refused: Option<Finding>,
+    /// The name under which an output could not be made, because something stands there: looked at anew since.
+    pub output_conflict: Option<(OutputKind, String)>,
 }
 
 /// Fresh random values.

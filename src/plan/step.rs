@@ -63,7 +63,7 @@ pub struct OutputDraft {
     pub labels: BTreeMap<String, String>,
     /// Annotations of ours and of the spec. Others stay.
     pub annotations: BTreeMap<String, String>,
-    /// Labels and annotations that came from the spec once and go now.
+    /// Keys of labels and annotations that came from the spec once and go now, but where they are wanted above.
     pub dropped: Vec<String>,
     /// All of its data.
     pub data: Data,

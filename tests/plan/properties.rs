@@ -1,0 +1,246 @@
+//! What must hold after any history: changes of the spec, edits and deletions by others, loss of the provider's storage,
+//! crashes and lost replies, in any order.
+
+use std::collections::BTreeMap;
+
+use oidc_operator::{
+    domain::{ClientSecret, ObservedClient, ObservedSecret, client::ClientType},
+    idp::memory::Like,
+    plan::step::OutputKind,
+};
+use proptest::prelude::*;
+
+use crate::{
+    end_state::summary,
+    scenarios::stranger,
+    simulator::{Simulator, TROUBLES, Trouble, text},
+};
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Event {
+    RedirectUris(u8),
+    Wildcard,
+    DisplayName(Option<u8>),
+    Logo(bool),
+    Type(ClientType),
+    SecretName(u8),
+    ConfigMapName(u8),
+    Metadata { labels: u8, annotations: u8 },
+    EditKey(OutputKind, bool),
+    EditSecret,
+    EditAnnotation(bool),
+    DeleteOutput(OutputKind, bool),
+    LoseStorage,
+    Drift,
+    DriftOfSecret,
+    WipeStatus,
+    Restart,
+    Resync,
+    Pass(Option<(usize, Trouble)>),
+}
+
+fn kinds() -> impl Strategy<Value = OutputKind> {
+    prop_oneof![Just(OutputKind::Secret), Just(OutputKind::ConfigMap)]
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let trouble = proptest::option::of((0..8_usize, proptest::sample::select(&TROUBLES[..])));
+    prop_oneof![
+        1 => (0..3_u8).prop_map(Event::RedirectUris),
+        1 => Just(Event::Wildcard),
+        1 => proptest::option::of(0..2_u8).prop_map(Event::DisplayName),
+        1 => any::<bool>().prop_map(Event::Logo),
+        2 => prop_oneof![Just(ClientType::Public), Just(ClientType::Confidential)].prop_map(Event::Type),
+        1 => (0..3_u8).prop_map(Event::SecretName),
+        1 => (0..2_u8).prop_map(Event::ConfigMapName),
+        1 => (0..4_u8, 0..4_u8).prop_map(|(labels, annotations)| Event::Metadata { labels, annotations }),
+        1 => (kinds(), any::<bool>()).prop_map(|(kind, add)| Event::EditKey(kind, add)),
+        2 => Just(Event::EditSecret),
+        1 => any::<bool>().prop_map(Event::EditAnnotation),
+        2 => (kinds(), any::<bool>()).prop_map(|(kind, all)| Event::DeleteOutput(kind, all)),
+        1 => Just(Event::LoseStorage),
+        1 => Just(Event::Drift),
+        1 => Just(Event::DriftOfSecret),
+        1 => Just(Event::WipeStatus),
+        1 => Just(Event::Restart),
+        2 => Just(Event::Resync),
+        8 => trouble.prop_map(Event::Pass),
+    ]
+}
+
+fn histories() -> impl Strategy<Value = (Like, Vec<Event>)> {
+    let like = prop_oneof![Just(Like::Dex), Just(Like::InPlace)];
+    (like, proptest::collection::vec(events(), 0..16))
+}
+
+const KEYS: [&str; 2] = ["team", "tier"];
+
+fn metadata(mask: u8) -> Option<BTreeMap<String, String>> {
+    let chosen = KEYS.iter().enumerate().filter(|(index, _)| mask & (1 << index) != 0);
+    Some(chosen.map(|(_, key)| ((*key).to_owned(), format!("v{mask}"))).collect())
+}
+
+fn happen(simulator: &mut Simulator, event: &Event) {
+    let (world, cluster) = (&mut simulator.world, &mut simulator.cluster);
+    let secret_name = world.client.secret_name();
+    match event {
+        Event::RedirectUris(number) => drop(world.redirect_uris(&[&format!("https://shop/cb{number}")])),
+        Event::Wildcard => drop(world.redirect_uris(&["https://*.shop/cb"])),
+        Event::DisplayName(name) => drop(world.display_name(name.map(|name| format!("Shop {name}")).as_deref())),
+        Event::Logo(there) => {
+            let logo = there.then(|| "https://shop/logo.png".to_owned());
+            world.spec(|spec| spec.logo_uri = logo);
+        }
+        Event::Type(type_) => drop(world.spec(|spec| spec.type_ = *type_)),
+        Event::SecretName(number) => {
+            let name = ["web-oidc", "creds", "web-next"][usize::from(*number)];
+            world.secret_output(|secret| secret.name = Some(name.to_owned()));
+        }
+        Event::ConfigMapName(number) => {
+            let name = ["web-oidc", "endpoints"][usize::from(*number)];
+            world.outputs(|outputs| {
+                outputs.config_map.get_or_insert_with(Default::default).name = Some(name.to_owned());
+            });
+        }
+        Event::Metadata { labels, annotations } => drop(world.secret_output(|secret| {
+            secret.labels = metadata(*labels);
+            secret.annotations = metadata(*annotations);
+        })),
+        Event::EditKey(kind, add) => {
+            let key = if *add { "more" } else { "issuer-uri" };
+            let name = match kind {
+                OutputKind::Secret => secret_name,
+                OutputKind::ConfigMap => world.client.config_map_name(),
+            };
+            cluster.edit(*kind, &name, |view| {
+                drop(view.data.insert(key.to_owned(), b"theirs".to_vec()))
+            });
+        }
+        Event::EditSecret => cluster.edit(OutputKind::Secret, &secret_name, |view| {
+            view.data.insert("client-secret".to_owned(), b"theirs".to_vec());
+        }),
+        Event::EditAnnotation(mark) => {
+            let key = if *mark { "mark" } else { "client-secret-sha256" };
+            cluster.edit(OutputKind::Secret, &secret_name, |view| {
+                view.annotations
+                    .insert(format!("oidc-operator.io/{key}"), "theirs".to_owned());
+            });
+        }
+        Event::DeleteOutput(kind, all) => {
+            let ours: Vec<_> = cluster
+                .objects
+                .keys()
+                .filter(|(of, name)| *of == kind.to_string() && name != "theirs")
+                .cloned()
+                .collect();
+            for (_, name) in ours.iter().take(if *all { usize::MAX } else { 1 }) {
+                cluster.remove(*kind, name);
+            }
+        }
+        Event::LoseStorage => drop(simulator.driver.remove("shop_web")),
+        Event::Drift => drift(simulator, |client| {
+            client.redirect_uris = vec!["https://evil/cb".to_owned()]
+        }),
+        Event::DriftOfSecret => drift(simulator, |client| {
+            if client.client_type == ClientType::Confidential {
+                client.secret = ObservedSecret::Shown(ClientSecret::new("theirs"));
+            }
+        }),
+        Event::WipeStatus => simulator.wipe_status(),
+        Event::Restart => simulator.restart(),
+        Event::Resync => simulator.resync(),
+        Event::Pass(trouble) => drop(simulator.pass(*trouble)),
+    }
+}
+
+fn drift(simulator: &Simulator, change: impl FnOnce(&mut ObservedClient)) {
+    if let Some(mut client) = simulator.driver.client("shop_web") {
+        change(&mut client);
+        simulator.driver.put(client);
+    }
+}
+
+/// A simulator with all of the history behind it, settled on a spec that can be served.
+fn after(like: Like, history: &[Event]) -> Simulator {
+    let mut simulator = Simulator::new(like);
+    simulator.cluster.put(OutputKind::Secret, "theirs", |_| {});
+    let mut theirs = stranger(&[]);
+    theirs.client_id = "theirs".to_owned();
+    simulator.driver.put(theirs.clone());
+    let secret = simulator.cluster.secret("theirs").clone();
+    for event in history {
+        happen(&mut simulator, event);
+    }
+    if matches!(&simulator.world.client.spec.redirect_uris, Some(uris) if uris[0].contains('*')) {
+        simulator.world.redirect_uris(&["https://shop/cb"]);
+    }
+    // Drift of a secret is not in Dex's lists: found on the next start, or where it matters.
+    simulator.restart();
+    simulator.settle();
+    // What is not ours was not touched; the rest is not looked at with it.
+    let untouched = simulator.cluster.secret("theirs");
+    assert_eq!(
+        (&untouched.uid, &untouched.resource_version),
+        (&secret.uid, &secret.resource_version)
+    );
+    assert_eq!(simulator.driver.remove("theirs"), Some(theirs));
+    simulator.cluster.remove(OutputKind::Secret, "theirs");
+    simulator
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The end is that of the last spec, applied afresh; it stays, and the Secret's secret is the valid one.
+    #[test]
+    fn the_last_spec_wins((like, history) in histories()) {
+        let mut simulator = after(like, &history);
+        let mut fresh = Simulator::new(like);
+        fresh.world.client.spec = simulator.world.client.spec.clone();
+        fresh.settle();
+        prop_assert_eq!(simulator.end_state(), fresh.end_state());
+        prop_assert_eq!(summary(&simulator.world.client.status), summary(&fresh.world.client.status));
+
+        let secret = simulator.cluster.secret(&simulator.world.client.secret_name());
+        prop_assert_eq!(simulator.valid_secret().unwrap_or_default(), text(secret, "client-secret"));
+
+        let again = simulator.pass(None);
+        prop_assert!(!again.wrote(), "{:?}", again.names());
+    }
+
+    /// Deleted, nothing of ours is left.
+    #[test]
+    fn nothing_is_left_behind((like, history) in histories(), trouble in proptest::option::of((0..3_usize, proptest::sample::select(&TROUBLES[..])))) {
+        let mut simulator = after(like, &history);
+        simulator.world.deleted();
+        simulator.pass(trouble);
+        simulator.settle();
+        prop_assert!(simulator.gone);
+        prop_assert_eq!(simulator.end_state(), "");
+    }
+
+    /// Retained, the credentials go on working, and the next object of this name takes them back as they are.
+    #[test]
+    fn what_is_retained_is_taken_back((like, history) in histories(), trouble in proptest::option::of((0..6_usize, proptest::sample::select(&TROUBLES[..])))) {
+        let mut simulator = after(like, &history);
+        let before = simulator.valid_secret();
+        simulator.world.retain().deleted();
+        simulator.pass(trouble);
+        simulator.settle();
+        prop_assert!(simulator.gone);
+        prop_assert!(simulator.cluster.objects.values().all(|view| view.owners.is_empty()));
+        prop_assert_eq!(simulator.valid_secret(), before.clone());
+
+        simulator.gone = false;
+        simulator.restart();
+        simulator.world.reborn();
+        simulator.settle();
+        prop_assert_eq!(simulator.valid_secret(), before);
+        let mut fresh = Simulator::new(like);
+        fresh.world.client.spec = simulator.world.client.spec.clone();
+        fresh.world.client.uid = "uid-2".to_owned();
+        fresh.settle();
+        prop_assert_eq!(simulator.end_state(), fresh.end_state());
+    }
+}

@@ -1,0 +1,349 @@
+//! The situations that plans, crash loops and other tests are asked about: each is a world just before a pass.
+
+use std::collections::BTreeMap;
+
+use oidc_operator::{
+    api::provider::ClientGrants,
+    domain::{ClientSecret, IdpErrorKind, ObservedClient, ObservedSecret, client::ClientType},
+    idp::memory::{Like, Operation, When},
+    plan::{
+        snapshot::{OwnerView, ProviderView},
+        step::OutputKind,
+    },
+};
+
+use crate::{
+    simulator::{Simulator, Trouble},
+    world,
+};
+
+/// One situation.
+pub struct Scenario {
+    pub name: &'static str,
+    /// Brings a fresh simulator there.
+    pub prepare: fn(&mut Simulator),
+}
+
+pub const BOTH: [Like; 2] = [Like::Dex, Like::InPlace];
+
+impl Scenario {
+    pub fn simulator(&self, like: Like) -> Simulator {
+        let mut simulator = Simulator::new(like);
+        (self.prepare)(&mut simulator);
+        simulator
+    }
+}
+
+macro_rules! scenarios {
+    ($($name:ident: $prepare:expr;)+) => {
+        /// All of them.
+        pub const SCENARIOS: &[Scenario] = &[$(Scenario { name: stringify!($name), prepare: $prepare },)+];
+    };
+}
+
+/// The client stands, with a display name and some metadata, and nothing is to be done.
+fn standing(simulator: &mut Simulator) {
+    simulator.world.display_name(Some("Shop")).secret_output(|secret| {
+        secret.labels = Some(BTreeMap::from([("team".to_owned(), "web".to_owned())]));
+    });
+    simulator.settle();
+}
+
+/// The same, as a public client.
+fn standing_public(simulator: &mut Simulator) {
+    simulator.world.public();
+    simulator.settle();
+}
+
+/// The client stands, and a rotation was cut off after its first step: `-next` stands.
+fn staged(simulator: &mut Simulator) {
+    standing(simulator);
+    edit_secret(simulator, "client-secret", "mine");
+    simulator.pass(Some((0, Trouble::CrashAfter)));
+    assert!(simulator.cluster.secret("web-oidc-next").immutable);
+}
+
+/// The client was retained by a former object of this name, and stands without owner.
+fn retained(simulator: &mut Simulator) {
+    simulator.world.retain();
+    standing(simulator);
+    simulator.world.deleted();
+    simulator.settle();
+    assert!(simulator.gone);
+    simulator.gone = false;
+    simulator.restart();
+    simulator.world.reborn();
+}
+
+fn edit_secret(simulator: &mut Simulator, key: &str, value: &str) {
+    let (key, value) = (key.to_owned(), value.as_bytes().to_vec());
+    simulator.cluster.edit(OutputKind::Secret, "web-oidc", |view| {
+        view.data.insert(key, value);
+    });
+}
+
+/// A client of that ID that somebody made, with these marks.
+pub fn stranger(marks: &[&str]) -> ObservedClient {
+    ObservedClient {
+        client_id: "shop_web".to_owned(),
+        marks: world::strings(marks),
+        client_type: ClientType::Confidential,
+        display_name: Some("Somebody's".to_owned()),
+        logo_uri: None,
+        redirect_uris: world::strings(&["https://else/cb"]),
+        secret: ObservedSecret::Shown(ClientSecret::new("theirs")),
+        extra_grants: Vec::new(),
+    }
+}
+
+fn not_ready(simulator: &mut Simulator) {
+    simulator
+        .world
+        .provider(|provider| provider.not_ready = Some("AdminAPIReady: x509: no such CA".to_owned()));
+}
+
+scenarios! {
+    // Making.
+    first_create: |_| {};
+    first_create_public: |s| { s.world.public(); };
+    first_create_after_a_lost_reply: |s| { s.pass(Some((2, Trouble::ReplyLost))); };
+    unchanged: standing;
+    unchanged_public: standing_public;
+    status_wiped: |s| { standing(s); s.wipe_status(); };
+
+    // The spec changes.
+    changed_redirect_uris: |s| {
+        standing(s);
+        s.world.redirect_uris(&["https://shop/new", "https://shop/cb"]);
+    };
+    changed_display_name: |s| { standing(s); s.world.display_name(Some("Store")); };
+    cleared_display_name: |s| { standing(s); s.world.display_name(None); };
+    confidential_to_public: |s| { standing(s); s.world.public(); };
+    confidential_to_public_with_a_standing_next: |s| { staged(s); s.world.public(); };
+    confidential_to_public_under_the_name_of_a_standing_next: |s| {
+        staged(s);
+        s.world.public().secret_output(|secret| secret.name = Some("web-oidc-next".to_owned()));
+    };
+    public_to_confidential: |s| {
+        standing_public(s);
+        s.world.spec(|spec| spec.type_ = ClientType::Confidential);
+    };
+    new_secret_name: |s| { standing(s); s.world.secret_output(|secret| secret.name = Some("creds".to_owned())); };
+    new_secret_name_with_a_standing_next: |s| {
+        staged(s);
+        s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
+    };
+    new_secret_name_that_ends_in_next: |s| {
+        s.world.secret_output(|secret| secret.name = Some("web-next".to_owned()));
+        s.settle();
+        s.cluster.remove(OutputKind::Secret, "web-next");
+    };
+    new_secret_name_is_that_of_a_standing_next: |s| {
+        staged(s);
+        s.world.secret_output(|secret| secret.name = Some("web-oidc-next".to_owned()));
+    };
+    new_config_map_name: |s| {
+        standing(s);
+        s.world.outputs(|outputs| outputs.config_map = Some(Default::default()));
+        s.world.outputs(|outputs| {
+            outputs.config_map.as_mut().unwrap().name = Some("endpoints".to_owned());
+        });
+    };
+    changed_labels_and_annotations: |s| {
+        standing(s);
+        s.cluster.edit(OutputKind::Secret, "web-oidc", |view| {
+            view.labels.insert("others".to_owned(), "stay".to_owned());
+        });
+        s.world.secret_output(|secret| {
+            secret.labels = Some(BTreeMap::from([("tier".to_owned(), "front".to_owned())]));
+            secret.annotations = Some(BTreeMap::from([("note".to_owned(), "hello".to_owned())]));
+        });
+    };
+    label_becomes_annotation: |s| {
+        standing(s);
+        s.world.secret_output(|secret| secret.annotations = secret.labels.take());
+    };
+
+    // Outputs are touched.
+    edited_key: |s| { standing(s); edit_secret(s, "issuer-uri", "https://evil"); };
+    added_key: |s| { standing(s); edit_secret(s, "more", "x"); };
+    edited_client_secret: |s| { standing(s); edit_secret(s, "client-secret", "mine"); };
+    rotation_cut_off: staged;
+    rotation_cut_off_and_listed: |s| { staged(s); s.resync(); };
+    rotation_cut_off_and_secret_deleted: |s| { staged(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
+    deleted_secret: |s| { standing(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
+    deleted_secret_public: |s| { standing_public(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
+    deleted_config_map: |s| { standing(s); s.cluster.remove(OutputKind::ConfigMap, "web-oidc"); };
+    all_is_gone: |s| {
+        standing(s);
+        s.cluster.objects.clear();
+        s.driver.remove("shop_web");
+        s.resync();
+    };
+
+    // The provider's side changes.
+    storage_lost: |s| { standing(s); s.driver.remove("shop_web"); s.resync(); };
+    storage_lost_public: |s| { standing_public(s); s.driver.remove("shop_web"); s.resync(); };
+    drift: |s| {
+        standing(s);
+        let client = s.driver.client("shop_web").unwrap();
+        s.driver.put(ObservedClient {
+            redirect_uris: world::strings(&["https://evil/cb"]),
+            extra_grants: world::strings(&["another-client"]),
+            ..client
+        });
+        s.resync();
+    };
+    secret_changed_at_the_provider: |s| {
+        standing(s);
+        let client = s.driver.client("shop_web").unwrap();
+        s.driver.put(ObservedClient { secret: ObservedSecret::Shown(ClientSecret::new("theirs")), ..client });
+        s.restart();
+    };
+
+    // What is not ours.
+    unmarked_client: |s| { s.driver.put(stranger(&[])); };
+    foreign_client: |s| { s.driver.put(stranger(&["oidc-operator.io/c2/shop/web/uid-1"])); };
+    client_with_two_marks: |s| {
+        s.driver.put(stranger(&["oidc-operator.io/c1/shop/web/uid-1", "oidc-operator.io/c2/shop/web/uid-1"]));
+    };
+    former_life_at_the_provider: |s| { s.driver.put(stranger(&["oidc-operator.io/c1/shop/web/uid-0"])); };
+    taken_meanwhile: |s| {
+        // The first look shows nothing; a crash later, somebody was faster.
+        s.pass(Some((1, Trouble::CrashAfter)));
+        s.driver.put(stranger(&[]));
+    };
+    taken_after_it_was_made: |s| { standing(s); s.driver.put(stranger(&[])); s.resync(); };
+    create_refused: |s| {
+        s.driver.fail(Operation::Create, IdpErrorKind::Refused, When::Before, usize::MAX);
+    };
+    update_refused: |s| {
+        standing(s);
+        s.world.redirect_uris(&["https://shop/new"]);
+        s.driver.fail(Operation::Update, IdpErrorKind::Refused, When::Before, usize::MAX);
+    };
+    update_refused_before_it_was_published: |s| {
+        s.pass(Some((3, Trouble::CrashBefore)));
+        s.world.redirect_uris(&["https://shop/new"]);
+        s.driver.fail(Operation::Update, IdpErrorKind::Refused, When::Before, usize::MAX);
+    };
+    secret_of_somebody_else: |s| { s.cluster.put(OutputKind::Secret, "web-oidc", |_| {}); };
+    config_map_of_somebody_else: |s| { s.cluster.put(OutputKind::ConfigMap, "web-oidc", |_| {}); };
+    next_of_somebody_else: |s| {
+        standing(s);
+        s.cluster.put(OutputKind::Secret, "web-oidc-next", |_| {});
+        edit_secret(s, "client-secret", "mine");
+    };
+    former_life_waits_for_garbage_collection: |s| {
+        s.cluster.put(OutputKind::Secret, "web-oidc", |view| {
+            view.owners = vec![OwnerView { is_client: true, name: "web".to_owned(), uid: "uid-0".to_owned() }];
+        });
+    };
+    output_refused_by_a_policy: |s| { s.cluster.refused.push("web-oidc".to_owned()); };
+    retained_is_taken_back: retained;
+    retained_is_taken_back_and_was_edited: |s| { retained(s); edit_secret(s, "client-secret", "mine"); };
+
+    // The provider object, and what it allows.
+    provider_not_found: |s| { s.world.provider = ProviderView::NotFound; };
+    provider_not_looked_at_yet: |s| { s.world.provider = ProviderView::Starting; };
+    provider_not_ready: |s| { standing(s); not_ready(s); s.world.display_name(None); };
+    provider_terminating: |s| { standing(s); s.world.provider(|provider| provider.terminating = true); };
+    namespace_not_allowed: |s| {
+        standing(s);
+        s.world.spec(|spec| spec.provider_ref = world::reference("platform", "idp"));
+        s.world.provider(|provider| provider.grants = Some(ClientGrants { allowed_namespaces: None }));
+    };
+    namespace_terminating: |s| {
+        standing(s);
+        s.cluster.objects.clear();
+        s.world.namespace.terminating = true;
+    };
+    strict_enforcement: |s| { s.world.strict(); };
+    unsupported_scope: |s| { s.world.spec(|spec| spec.scopes = Some(world::strings(&["openid", "shoe-size"]))); };
+    wildcard_redirect_uri: |s| { s.world.redirect_uris(&["https://*.shop/cb"]); };
+    plain_http_redirect_uri: |s| { s.world.redirect_uris(&["http://shop/cb"]); };
+
+    // The end.
+    delete: |s| { standing(s); s.world.deleted(); };
+    delete_before_anything_was_made: |s| { s.pass(Some((0, Trouble::CrashAfter))); s.world.deleted(); };
+    delete_what_was_lost: |s| { standing(s); s.driver.remove("shop_web"); s.world.deleted(); };
+    delete_what_is_foreign: |s| { standing(s); s.driver.put(stranger(&[])); s.world.deleted(); };
+    delete_in_a_terminating_namespace: |s| {
+        standing(s);
+        s.world.namespace.terminating = true;
+        s.world.deleted();
+    };
+    delete_with_a_standing_next: |s| { staged(s); s.world.deleted(); };
+    delete_from_a_namespace_not_allowed_any_more: |s| {
+        standing(s);
+        s.world.spec(|spec| spec.provider_ref = world::reference("platform", "idp"));
+        s.world.deleted();
+    };
+    delete_with_orphan: |s| {
+        standing(s);
+        s.world.client.orphan = true;
+        s.world.deleted();
+    };
+    delete_without_provider: |s| { standing(s); s.world.provider = ProviderView::NotFound; s.world.deleted(); };
+    delete_while_not_ready: |s| { standing(s); not_ready(s); s.world.deleted(); };
+    delete_when_the_timeout_is_over: |s| { standing(s); not_ready(s); s.world.deleted().pass_time(600); };
+    delete_while_credentials_are_gone: |s| {
+        standing(s);
+        not_ready(s);
+        s.world.provider(|provider| provider.credentials_gone = true);
+        s.world.deleted();
+    };
+    delete_while_credentials_are_gone_for_good: |s| {
+        standing(s);
+        not_ready(s);
+        s.world.provider(|provider| {
+            provider.credentials_gone = true;
+            provider.terminating = true;
+        });
+        s.world.deleted();
+    };
+    retain: |s| { s.world.retain(); standing(s); s.world.deleted(); };
+    retain_public: |s| { s.world.retain(); standing_public(s); s.world.deleted(); };
+    retain_with_a_last_change: |s| {
+        s.world.retain();
+        standing(s);
+        s.world.redirect_uris(&["https://shop/last"]).display_name(None).deleted();
+    };
+    retain_with_a_standing_next: |s| { s.world.retain(); staged(s); s.world.deleted(); };
+    retain_with_a_standing_next_when_the_timeout_is_over: |s| {
+        s.world.retain();
+        staged(s);
+        not_ready(s);
+        s.world.deleted().pass_time(600);
+    };
+    retain_in_a_terminating_namespace: |s| {
+        s.world.retain();
+        standing(s);
+        s.world.namespace.terminating = true;
+        s.world.deleted();
+    };
+    retain_with_orphan: |s| {
+        s.world.retain();
+        standing(s);
+        s.world.client.orphan = true;
+        s.world.deleted();
+    };
+    retain_refused: |s| {
+        s.world.retain();
+        standing(s);
+        s.driver.fail(Operation::Update, IdpErrorKind::Refused, When::Before, usize::MAX);
+        s.world.deleted();
+    };
+    retain_refused_when_the_timeout_is_over: |s| {
+        s.world.retain();
+        standing(s);
+        s.driver.fail(Operation::Update, IdpErrorKind::Refused, When::Before, usize::MAX);
+        s.world.deleted().pass_time(600);
+    };
+    retain_refused_by_a_policy: |s| {
+        s.world.retain();
+        standing(s);
+        s.cluster.refused.push("web-oidc".to_owned());
+        s.world.deleted();
+    };
+}

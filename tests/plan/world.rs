@@ -1,0 +1,251 @@
+//! A living OIDCClient `shop/web` on a ready provider `shop/idp`, everything unset; and how to vary it.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use oidc_operator::{
+    api::{
+        OIDCClientSpec, OIDCClientStatus,
+        client::{DeletionPolicy, EnforcementPolicy, Outputs, ProviderReference, SecretOutput},
+    },
+    domain::{ClientSecret, ClientType, Discovery, Endpoints, Mark, Model, OwnerId, ProviderFacts, ResourceName},
+    idp::{
+        dex::DexModel,
+        memory::{InPlaceModel, Like},
+    },
+    plan::{
+        Snapshot, resolve,
+        snapshot::{
+            ClientBrief, ClientView, Memory, ModelRef, NamespaceView, PresentProvider, ProviderView, RemoteView,
+            Settings, Supply,
+        },
+    },
+};
+
+/// When it all happens.
+pub const NOW: &str = "2026-01-01T12:00:00Z";
+
+/// What the API server and the operator's own memory hold, but for outputs and the provider's clients.
+#[derive(Clone)]
+pub struct World {
+    pub now: Timestamp,
+    pub settings: Settings,
+    pub client: ClientView,
+    pub namespace: NamespaceView,
+    pub provider: ProviderView,
+    /// Other OIDCClients with the same client ID.
+    pub others: Vec<ClientBrief>,
+}
+
+impl World {
+    pub fn new(like: Like) -> Self {
+        Self {
+            now: time(NOW),
+            settings: Settings {
+                owner: OwnerId::new("c1").unwrap(),
+                deletion_timeout: Duration::from_secs(600),
+                started: time("2026-01-01T00:00:00Z"),
+            },
+            client: ClientView {
+                name: ResourceName::new("shop", "web"),
+                uid: "uid-1".to_owned(),
+                generation: 1,
+                finalizer: false,
+                deletion: None,
+                orphan: false,
+                reconcile_request: None,
+                spec: spec(),
+                status: OIDCClientStatus::default(),
+            },
+            namespace: NamespaceView::default(),
+            provider: ProviderView::Present(Box::new(provider(like))),
+            others: Vec::new(),
+        }
+    }
+
+    /// A change of the spec, as an apply makes it.
+    pub fn spec(&mut self, change: impl FnOnce(&mut OIDCClientSpec)) -> &mut Self {
+        let before = self.client.spec.clone();
+        change(&mut self.client.spec);
+        if self.client.spec != before {
+            self.client.generation += 1;
+        }
+        self
+    }
+
+    pub fn public(&mut self) -> &mut Self {
+        self.spec(|spec| spec.type_ = ClientType::Public)
+    }
+
+    pub fn redirect_uris(&mut self, uris: &[&str]) -> &mut Self {
+        self.spec(|spec| spec.redirect_uris = Some(strings(uris)))
+    }
+
+    pub fn display_name(&mut self, name: Option<&str>) -> &mut Self {
+        self.spec(|spec| spec.display_name = name.map(str::to_owned))
+    }
+
+    pub fn retain(&mut self) -> &mut Self {
+        self.spec(|spec| spec.deletion_policy = DeletionPolicy::Retain)
+    }
+
+    pub fn strict(&mut self) -> &mut Self {
+        self.spec(|spec| spec.enforcement = EnforcementPolicy::Strict)
+    }
+
+    pub fn outputs(&mut self, change: impl FnOnce(&mut Outputs)) -> &mut Self {
+        self.spec(|spec| change(spec.outputs.get_or_insert_with(Outputs::default)))
+    }
+
+    pub fn secret_output(&mut self, change: impl FnOnce(&mut SecretOutput)) -> &mut Self {
+        self.outputs(|outputs| change(outputs.secret.get_or_insert_with(SecretOutput::default)))
+    }
+
+    /// `kubectl delete`, now.
+    pub fn deleted(&mut self) -> &mut Self {
+        self.client.deletion = Some(self.now);
+        self
+    }
+
+    /// Another object of the same name: the former one is gone, and so is its status.
+    pub fn reborn(&mut self) -> &mut Self {
+        self.client.uid = "uid-2".to_owned();
+        self.client.generation = 1;
+        self.client.finalizer = false;
+        self.client.deletion = None;
+        self.client.status = OIDCClientStatus::default();
+        self
+    }
+
+    pub fn provider(&mut self, change: impl FnOnce(&mut PresentProvider)) -> &mut Self {
+        if let ProviderView::Present(provider) = &mut self.provider {
+            change(provider);
+        }
+        self
+    }
+
+    pub fn pass_time(&mut self, seconds: i64) -> &mut Self {
+        self.now += jiff::SignedDuration::from_secs(seconds);
+        self
+    }
+
+    pub fn client_id(&self) -> String {
+        resolve::client_id(&self.client)
+    }
+
+    pub fn mark(&self) -> Mark {
+        resolve::mark(&self.client, &self.settings)
+    }
+
+    /// All OIDCClients with this client ID.
+    pub fn rivals(&self) -> Vec<ClientBrief> {
+        let mine = ClientBrief {
+            name: self.client.name.clone(),
+            uid: self.client.uid.clone(),
+            client_id: self.client_id(),
+            finalizer: self.client.finalizer,
+            provisioned: self.client.status.remote.is_some(),
+            created: Some(time("2026-01-01T11:00:00Z")),
+        };
+        self.others.iter().cloned().chain([mine]).collect()
+    }
+
+    /// What a pass starts with: nothing was looked at yet. `number` tells the supplies of passes apart.
+    pub fn snapshot(&self, number: usize) -> Snapshot {
+        let status = &self.client.status;
+        let asked =
+            self.client.reconcile_request.is_some() && self.client.reconcile_request != status.last_reconcile_request;
+        Snapshot {
+            now: self.now,
+            settings: self.settings.clone(),
+            client: self.client.clone(),
+            namespace: self.namespace.clone(),
+            provider: self.provider.clone(),
+            outputs: None,
+            remote: RemoteView::Unknown,
+            rivals: None,
+            memory: Memory {
+                look_fresh: asked,
+                ..Memory::default()
+            },
+            supply: Supply {
+                secret: ClientSecret::new(format!("{SECRET_PREFIX}{number}")),
+                attempt: format!("attempt-{number}"),
+            },
+        }
+    }
+}
+
+/// All secrets that the simulated operator makes begin so: easily found where none may be.
+pub const SECRET_PREFIX: &str = "hunter2-";
+
+pub fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub fn strings(values: &[&str]) -> Vec<String> {
+    values.iter().map(|value| (*value).to_owned()).collect()
+}
+
+fn set(values: &[&str]) -> BTreeSet<String> {
+    values.iter().map(|value| (*value).to_owned()).collect()
+}
+
+/// Only what must be set: a provider and a redirect URI.
+pub fn spec() -> OIDCClientSpec {
+    serde_json::from_value(serde_json::json!({
+        "providerRef": {"name": "idp"},
+        "redirectURIs": ["https://shop/cb"],
+    }))
+    .unwrap()
+}
+
+pub fn reference(namespace: &str, name: &str) -> ProviderReference {
+    ProviderReference {
+        name: name.to_owned(),
+        namespace: Some(namespace.to_owned()),
+    }
+}
+
+/// Dex 2.45 as it comes.
+pub fn facts() -> ProviderFacts {
+    ProviderFacts {
+        provider_type: "Dex",
+        discovery: Discovery {
+            issuer: "https://idp".to_owned(),
+            url: "https://idp/.well-known/openid-configuration".to_owned(),
+            endpoints: Endpoints {
+                authorization: "https://idp/auth".to_owned(),
+                token: "https://idp/token".to_owned(),
+                jwks: "https://idp/keys".to_owned(),
+                ..Endpoints::default()
+            },
+            scopes: Some(set(&["openid", "email", "groups", "profile", "offline_access"])),
+            grant_types: Some(set(&["authorization_code", "refresh_token"])),
+            signing_algorithms: set(&["RS256"]),
+            auth_methods: Some(set(&["client_secret_basic", "client_secret_post"])),
+            code_challenge_methods: set(&["S256"]),
+        },
+        keys: Vec::new(),
+        ca_bundle: "-----BEGIN CERTIFICATE-----\n".to_owned(),
+        ca_expiry: None,
+        insecure_endpoints_allowed: false,
+    }
+}
+
+/// A ready provider that serves its own namespace.
+pub fn provider(like: Like) -> PresentProvider {
+    let model: Arc<dyn Model> = match like {
+        Like::Dex => Arc::new(DexModel),
+        Like::InPlace => Arc::new(InPlaceModel),
+    };
+    PresentProvider {
+        grants: None,
+        terminating: false,
+        credentials_gone: false,
+        facts: Some(Arc::new(facts())),
+        not_ready: None,
+        resync: Duration::from_secs(600),
+        model: Some(ModelRef(model)),
+    }
+}
