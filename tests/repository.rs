@@ -1,5 +1,7 @@
 //! What lies beside the code and must follow it: generated files and the documentation.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -49,6 +51,31 @@ fn every_reason_is_explained_once() {
     explained.sort_unstable();
     expected.sort_unstable();
     assert_eq!(explained, expected);
+}
+
+/// Everything under src/ but the list of reasons itself.
+fn sources(folder: &Path, found: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if !path.ends_with("api/reason.rs") {
+            found.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_reason_is_given_somewhere() {
+    let mut code = String::new();
+    sources(&repository("src"), &mut code);
+    let given = |reason: &&Reason| {
+        let name = reason.as_str();
+        // Reasons of an issuer come from the domain as text.
+        code.contains(&format!("Reason::{name}")) || code.contains(&format!("\"{name}\""))
+    };
+    let unused: Vec<_> = Reason::ALL.iter().filter(|reason| !given(reason)).collect();
+    assert!(unused.is_empty(), "nothing ever gives {unused:?}");
 }
 
 #[test]

@@ -49,8 +49,6 @@ reasons! {
     Verified,
     /// There is nothing to verify: a public client has no secret.
     NotApplicable,
-    /// An earlier condition does not hold; nothing was tried.
-    Blocked,
     /// Being deleted.
     Terminating,
 
@@ -87,8 +85,6 @@ reasons! {
     WaitingForGarbageCollection,
     /// Kubernetes refuses the output.
     OutputRefused,
-    /// Secret and ConfigMap want the same name as another OIDCClient's.
-    OutputConflict,
 
     // Credentials.
     /// The provider refuses the written credentials.
@@ -168,19 +164,6 @@ reasons! {
     /// An output was edited or deleted and was written again.
     OutputRepaired,
 
-    // The operator's own.
-    /// Work goes on.
-    Progressing,
-    /// A retry is under way.
-    Retrying,
-    /// A person must change something.
-    ActionRequired,
-    /// Kubernetes refused or failed a call.
-    KubernetesError,
-    /// The pass took too long.
-    DeadlineExceeded,
-    /// A defect of the operator.
-    InternalError,
 }
 
 impl std::fmt::Display for Reason {

@@ -228,7 +228,7 @@ impl Pass<'_> {
         match &snapshot.remote {
             RemoteView::Present { client, .. } => runtime.remember(self.client_id, Some(client.clone())),
             RemoteView::Absent | RemoteView::Failed(_) => runtime.remember(self.client_id, None),
-            RemoteView::Unknown => {}
+            RemoteView::Unknown | RemoteView::Unlisted => {}
         }
     }
 }

@@ -235,3 +235,58 @@ impl Attempts {
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_are_counted_by_object_until_one_succeeds() {
+        // P16: kube's error policy counts none.
+        let attempts = Attempts::default();
+        let (one, other) = (ResourceName::new("n", "one"), ResourceName::new("n", "other"));
+        assert_eq!([0, 1, 2].map(|_| attempts.failed(Kind::Client, &one)), [0, 1, 2]);
+        assert_eq!(attempts.failed(Kind::Client, &other), 0);
+        assert_eq!(attempts.failed(Kind::Provider, &one), 0);
+        attempts.succeeded(Kind::Client, &one);
+        assert_eq!(attempts.failed(Kind::Client, &one), 0);
+    }
+
+    fn at(version: &str) -> OIDCClient {
+        let mut client: OIDCClient = serde_json::from_value(serde_json::json!({
+            "metadata": {"namespace": "n", "name": "x", "uid": "u"},
+            "spec": {"providerRef": {"name": "p"}},
+        }))
+        .unwrap();
+        client.metadata.resource_version = Some(version.to_owned());
+        client
+    }
+
+    #[test]
+    fn a_pass_never_decides_on_less_than_its_own_last_write() {
+        let recent = Recent::default();
+        recent.wrote_client(at("10"));
+        let version = |object: Arc<OIDCClient>| object.metadata.resource_version.clone().unwrap();
+        assert_eq!(version(recent.client(Arc::new(at("9")))), "10", "the watch lags behind");
+        assert_eq!(version(recent.client(Arc::new(at("11")))), "11");
+        recent.wrote_client(at("12"));
+        recent.client_seen(&at("12"));
+        assert_eq!(
+            version(recent.client(Arc::new(at("11")))),
+            "11",
+            "nothing is kept that the watch has shown"
+        );
+    }
+
+    #[test]
+    fn only_the_very_write_of_our_finalizer_is_its_echo() {
+        let recent = Recent::default();
+        let name = ResourceName::new("n", "x");
+        recent.wrote_finalizer(at("10"));
+        assert!(recent.is_own_finalizer(&name, &at("10").metadata));
+        assert!(
+            !recent.is_own_finalizer(&name, &at("11").metadata),
+            "somebody changed it since"
+        );
+    }
+}

@@ -90,8 +90,7 @@ pub fn namespace(meta: &ObjectMeta) -> NamespaceView {
 pub fn provider(found: &Lookup<OIDCProvider>, state: Option<&State>) -> ProviderView {
     let object = match found {
         Lookup::NotFound => return ProviderView::NotFound,
-        // Nothing is known of it, and nothing is given up for that.
-        Lookup::Unreadable => return ProviderView::Starting,
+        Lookup::Unreadable => return ProviderView::Unreadable,
         Lookup::Found(object) => object,
     };
     let Some(state) = state.filter(|state| state.looked_at) else {
@@ -102,7 +101,7 @@ pub fn provider(found: &Lookup<OIDCProvider>, state: Option<&State>) -> Provider
         terminating: object.metadata.deletion_timestamp.is_some(),
         credentials_gone: state.credentials_gone,
         facts: state.facts.clone(),
-        not_ready: state.not_ready.clone(),
+        not_ready: state.not_ready,
         resync: state.resync,
         model: Some(ModelRef(model(object.spec.type_))),
     }))
@@ -224,7 +223,7 @@ pub fn owner(reference: &OwnerReference) -> OwnerView {
 
 /// The client at the provider: from memory where that is good enough, else by a request.
 pub async fn remote(runtime: &Runtime, state: &State, client_id: &str, fresh: bool) -> RemoteView {
-    if !fresh && let known @ RemoteView::Present { .. } = runtime.remembered(client_id) {
+    if !fresh && let known @ (RemoteView::Present { .. } | RemoteView::Unlisted) = runtime.remembered(client_id) {
         return known;
     }
     let Some(driver) = &state.driver else {

@@ -26,7 +26,7 @@ use crate::{
     kubernetes::{client::KubeError, finalizer},
     plan::{
         provider::{AdminProblem, Findings, IssuerProblem, Server, status},
-        snapshot::ClientBrief,
+        snapshot::{ClientBrief, NotReady},
         verdict::Requeue,
     },
     telemetry::metrics::Metrics,
@@ -154,8 +154,8 @@ async fn look(
     };
     let not_ready = match (&findings.issuer, &findings.admin) {
         (Ok(_), Ok(_)) => None,
-        (_, Err(_)) => Some("its admin API cannot be used".to_owned()),
-        (Err(_), _) => Some("its issuer cannot be used".to_owned()),
+        (_, Err(_)) => Some(NotReady::AdminApi),
+        (Err(_), _) => Some(NotReady::Issuer),
     };
     let state = State {
         looked_at: true,

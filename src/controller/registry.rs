@@ -12,7 +12,7 @@ use super::context::lock;
 use crate::{
     domain::{ObservedClient, ProviderFacts, ResourceName},
     idp::Driver,
-    plan::snapshot::{Evidence, RemoteView},
+    plan::snapshot::{Evidence, NotReady, RemoteView},
 };
 
 /// All providers that were looked at.
@@ -85,8 +85,8 @@ pub struct State {
     pub driver: Option<Arc<dyn Driver>>,
     /// What the driver was built from.
     pub fingerprint: String,
-    /// Why it cannot be used now.
-    pub not_ready: Option<String>,
+    /// What of it cannot be used now.
+    pub not_ready: Option<NotReady>,
     /// Is the Secret with its admin credentials missing?
     pub credentials_gone: bool,
     /// How often everything is looked at anew.
@@ -147,15 +147,15 @@ impl Runtime {
             .as_ref()
             .filter(|(began, _)| written.is_none_or(|ended| *began > ended))
             .filter(|(began, _)| known.is_none_or(|(seen, _)| began > seen));
-        let client = match (list, known) {
-            (Some((_, rows)), _) => rows.get(client_id),
-            (None, Some((_, client))) => Some(client),
-            (None, None) => None,
-        };
-        client.map_or(RemoteView::Unknown, |client| RemoteView::Present {
+        let seen = |client: &ObservedClient| RemoteView::Present {
             client: client.clone(),
             evidence: Evidence::Listed,
-        })
+        };
+        match (list, known) {
+            (Some((_, rows)), _) => rows.get(client_id).map_or(RemoteView::Unlisted, seen),
+            (None, Some((_, client))) => seen(client),
+            (None, None) => RemoteView::Unknown,
+        }
     }
 
     /// Notes how a client looked at the end of a pass; `None`: it is gone, or nobody knows.
@@ -231,4 +231,107 @@ fn same(row: &ObservedClient, known: &ObservedClient) -> bool {
         known.secret = crate::domain::ObservedSecret::NotShown;
     }
     *row == known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ClientSecret, ClientType, ObservedSecret};
+
+    fn client(secret: ObservedSecret) -> ObservedClient {
+        ObservedClient {
+            client_id: "x".to_owned(),
+            marks: Vec::new(),
+            client_type: ClientType::Confidential,
+            display_name: None,
+            logo_uri: None,
+            redirect_uris: Vec::new(),
+            secret,
+            extra_grants: Vec::new(),
+        }
+    }
+
+    fn runtime() -> Runtime {
+        Runtime::new("uid", 1)
+    }
+
+    fn listed(runtime: &Runtime, rows: Vec<ObservedClient>) {
+        runtime.listed(Instant::now(), rows);
+    }
+
+    fn is_present(view: &RemoteView) -> bool {
+        matches!(
+            view,
+            RemoteView::Present {
+                evidence: Evidence::Listed,
+                ..
+            }
+        )
+    }
+
+    #[test]
+    fn a_row_is_evidence_only_if_its_fetch_began_after_our_last_write() {
+        let runtime = runtime();
+        assert!(matches!(runtime.remembered("x"), RemoteView::Unknown));
+        let began = Instant::now();
+        runtime.write_begins("x");
+        runtime.listed(Instant::now(), vec![client(ObservedSecret::NotShown)]);
+        assert!(
+            matches!(runtime.remembered("x"), RemoteView::Unknown),
+            "a write is under way"
+        );
+        runtime.write_ended("x");
+        runtime.listed(began, vec![client(ObservedSecret::NotShown)]);
+        assert!(
+            matches!(runtime.remembered("x"), RemoteView::Unknown),
+            "the list is older than the write"
+        );
+        listed(&runtime, vec![client(ObservedSecret::NotShown)]);
+        assert!(is_present(&runtime.remembered("x")));
+    }
+
+    #[test]
+    fn absence_from_a_list_is_told_apart() {
+        let runtime = runtime();
+        listed(&runtime, Vec::new());
+        assert!(matches!(runtime.remembered("x"), RemoteView::Unlisted));
+        // What a pass saw after the list is newer.
+        runtime.remember("x", Some(client(ObservedSecret::Absent)));
+        assert!(is_present(&runtime.remembered("x")));
+        listed(&runtime, Vec::new());
+        assert!(matches!(runtime.remembered("x"), RemoteView::Unlisted));
+    }
+
+    #[test]
+    fn only_what_differs_is_worth_a_look() {
+        let runtime = runtime();
+        assert!(!runtime.unchanged("x"), "without a list everything is");
+        listed(&runtime, Vec::new());
+        assert!(runtime.unchanged("x"), "neither seen nor listed");
+        listed(&runtime, vec![client(ObservedSecret::NotShown)]);
+        assert!(!runtime.unchanged("x"), "somebody made it");
+        let shown = ObservedSecret::Shown(ClientSecret::new("hunter2"));
+        runtime.remember("x", Some(client(shown)));
+        listed(&runtime, vec![client(ObservedSecret::NotShown)]);
+        assert!(runtime.unchanged("x"), "a list that shows no secret says nothing of it");
+        let mut drifted = client(ObservedSecret::NotShown);
+        drifted.redirect_uris.push("https://elsewhere.example.com".to_owned());
+        listed(&runtime, vec![drifted]);
+        assert!(!runtime.unchanged("x"));
+        listed(&runtime, Vec::new());
+        assert!(!runtime.unchanged("x"), "it is gone");
+    }
+
+    #[tokio::test]
+    async fn clients_of_one_provider_do_not_wait_for_anothers() {
+        let registry = Registry::new(1);
+        let (slow, quick) = (ResourceName::new("p", "slow"), ResourceName::new("p", "quick"));
+        for name in [&slow, &quick] {
+            registry.get_or_make(name, "uid");
+        }
+        let _held = registry.bulkhead(Some(&slow)).acquire_owned().await.unwrap();
+        assert!(registry.bulkhead(Some(&slow)).try_acquire().is_err());
+        assert!(registry.bulkhead(Some(&quick)).try_acquire().is_ok());
+        assert!(registry.bulkhead(None).try_acquire().is_ok());
+    }
 }

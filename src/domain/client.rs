@@ -136,6 +136,17 @@ impl DesiredClient {
         self.client_type == ClientType::Confidential
     }
 
+    /// What the application asks for: its scopes, and `offline_access` where refresh tokens need it (OIDC Core, section 11;
+    /// Dex gives none without).
+    pub fn requested_scopes(&self) -> Vec<String> {
+        const OFFLINE_ACCESS: &str = "offline_access";
+        let mut scopes = self.scopes.clone();
+        if self.uses(GrantType::RefreshToken) && !scopes.iter().any(|scope| scope == OFFLINE_ACCESS) {
+            scopes.push(OFFLINE_ACCESS.to_owned());
+        }
+        scopes
+    }
+
     /// Does it use `grant`?
     pub fn uses(&self, grant: GrantType) -> bool {
         self.grant_types.contains(&grant)

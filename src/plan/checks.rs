@@ -81,13 +81,15 @@ pub fn provider(client: &ClientView, namespace: &NamespaceView, provider: &Prese
             format!("OIDCProvider {name} is being deleted; nothing is changed any more. Delete this OIDCClient too"),
         ));
     }
-    // Tenants see no admin errors: the details stand in the provider's own conditions.
-    provider.not_ready.as_ref().map(|_| {
-        Finding::no(
-            Reason::ProviderNotReady,
-            format!("OIDCProvider {name} is not ready; see its conditions. What was made stays as it is meanwhile"),
-        )
-    })
+    provider.not_ready.map(|_| provider_not_ready(&name))
+}
+
+/// The provider cannot be used now. Tenants see no admin errors: the details stand in the provider's own conditions.
+pub fn provider_not_ready(name: &ResourceName) -> Finding {
+    Finding::no(
+        Reason::ProviderNotReady,
+        format!("OIDCProvider {name} is not ready; see its conditions. What was made stays as it is meanwhile"),
+    )
 }
 
 /// Does another OIDCClient hold the client ID, although there is nothing at the provider now (it lost its storage)? Then it

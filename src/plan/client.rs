@@ -38,6 +38,7 @@ pub fn next(snapshot: &Snapshot) -> Move {
     let provider = match &snapshot.provider {
         ProviderView::NotFound => return provider_not_found(snapshot),
         ProviderView::Starting => return silent(Requeue::Never),
+        ProviderView::Unreadable => return provider_unreadable(snapshot),
         ProviderView::Present(provider) => provider,
     };
     if let Some(finding) = checks::provider(&snapshot.client, &snapshot.namespace, provider) {
@@ -75,6 +76,14 @@ fn provider_not_found(snapshot: &Snapshot) -> Move {
     let mut verdict = Verdict::new(Requeue::Never);
     verdict.stalled = Some((Reason::ProviderNotFound, message.clone()));
     verdict.provider_resolved = Some(Finding::no(Reason::ProviderNotFound, message));
+    settled(verdict)
+}
+
+fn provider_unreadable(snapshot: &Snapshot) -> Move {
+    let finding = checks::provider_not_ready(&snapshot.client.provider());
+    let mut verdict = Verdict::new(Requeue::Never);
+    verdict.reconciling = Some((finding.reason, finding.message.clone()));
+    verdict.provider_resolved = Some(finding);
     settled(verdict)
 }
 
@@ -173,7 +182,10 @@ impl<'a> Work<'a> {
                 let was_provisioned = client.status.remote.is_some();
                 return failed(error, self.verdict(&assessment, Requeue::Never), was_provisioned);
             }
-            RemoteView::Absent => None,
+            RemoteView::Unlisted if client.finalizer && !self.snapshot.memory.finalizer_added => {
+                return Move::Look(Need::FreshRemote);
+            }
+            RemoteView::Absent | RemoteView::Unlisted => None,
             RemoteView::Present { client, evidence } => Some((client, *evidence)),
         };
         if let Some((observed, evidence)) = remote
@@ -190,7 +202,7 @@ impl<'a> Work<'a> {
                 return Move::Look(Need::Rivals);
             };
             if let Some(finding) = checks::rival(client, rivals) {
-                return self.never_made(&outputs).unwrap_or_else(|| self.refused(finding));
+                return self.never_made(&outputs).unwrap_or_else(|| self.not_ours(finding));
             }
         }
         if let Some((reason, why)) = &self.snapshot.memory.refused {
@@ -370,7 +382,9 @@ impl<'a> Work<'a> {
                 Note {
                     warning: true,
                     reason: Reason::Restored,
-                    message: format!("Client {client_id} was gone at the provider; made again with the same secret"),
+                    message: format!(
+                        "Client {client_id} was gone at the provider; it was made again, with the credentials in its Secret"
+                    ),
                 }
             } else {
                 Note {
@@ -600,12 +614,23 @@ impl<'a> Work<'a> {
 
     /// Not accepted: nothing is changed until the spec or the provider is.
     fn refused(&self, finding: Finding) -> Move {
+        settled(self.refusal(finding))
+    }
+
+    /// Not accepted, because the client ID is somebody else's: there is nothing of ours.
+    fn not_ours(&self, finding: Finding) -> Move {
+        let mut verdict = self.refusal(finding);
+        verdict.facts.remote = Some(None);
+        settled(verdict)
+    }
+
+    fn refusal(&self, finding: Finding) -> Verdict {
         let mut verdict = self.verdict(&Assessment::default(), Requeue::Backoff(ErrorClass::User));
         verdict.facts.enforcement = None;
         verdict.stalled = Some((finding.reason, finding.message.clone()));
         verdict.accepted = Some(finding);
         verdict.request_done = true;
-        settled(verdict)
+        verdict
     }
 
     fn outputs_unusable(&self, finding: Finding, assessment: &Assessment) -> Move {
@@ -629,10 +654,10 @@ impl<'a> Work<'a> {
     /// The client ID belongs to something else. It is neither read out nor changed.
     fn taken(&self, outputs: &Outputs<'_>) -> Move {
         self.never_made(outputs).unwrap_or_else(|| {
-            self.refused(Finding::no(
+            self.not_ours(Finding::no(
                 Reason::ClientIDTaken,
                 format!(
-                    "The provider has a client {} that was not made for this OIDCClient (by hand, in Dex's staticClients, by another OIDCClient or another cluster). It is left as it is. Remove it there, or make a new OIDCClient with another clientID",
+                    "The provider has a client {} that was not made for this OIDCClient (by hand, in its configuration, by another OIDCClient or by another cluster). It is left as it is. Remove it there, or make a new OIDCClient with another clientID",
                     self.desired.client_id
                 ),
             ))

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     client::{describe, settled, step},
     drafts, outputs, resolve,
-    snapshot::{Evidence, OutputOwnership, OutputView, ProviderView, RemoteView, Settings, Snapshot},
+    snapshot::{Evidence, NotReady, OutputOwnership, OutputView, ProviderView, RemoteView, Settings, Snapshot},
     step::{Move, Need, Note, OutputKind, Step},
     verdict::{Finding, Requeue, Verdict},
 };
@@ -30,6 +30,7 @@ pub fn next(snapshot: &Snapshot) -> Move {
             return wait_or_let_go(snapshot, &mark, retain, &describe(error).1);
         }
         RemoteView::Unknown
+        | RemoteView::Unlisted
         | RemoteView::Present {
             evidence: Evidence::Listed,
             ..
@@ -68,7 +69,7 @@ fn at_once(snapshot: &Snapshot) -> Option<String> {
                 client.provider()
             ))
         }
-        ProviderView::Present(_) | ProviderView::Starting => None,
+        ProviderView::Present(_) | ProviderView::Starting | ProviderView::Unreadable => None,
     }
 }
 
@@ -77,14 +78,17 @@ fn not_ready(snapshot: &Snapshot) -> Option<String> {
     if let Some((_, why)) = &snapshot.memory.refused {
         return Some(why.clone());
     }
+    let name = snapshot.client.provider();
     match &snapshot.provider {
-        // Tenants see no admin errors: the details stand in the provider's own conditions.
-        ProviderView::Present(provider) if provider.model.is_some() => provider
-            .not_ready
-            .as_ref()
-            .map(|_| format!("OIDCProvider {} is not ready", snapshot.client.provider())),
         ProviderView::NotFound => None,
-        _ => Some("the provider was not looked at yet".to_owned()),
+        ProviderView::Unreadable => Some(format!("this version of the operator cannot read OIDCProvider {name}")),
+        ProviderView::Present(provider) if provider.model.is_some() => match provider.not_ready {
+            None => None,
+            // To delete a client needs no issuer; to finish a rotation does.
+            Some(NotReady::Issuer) if snapshot.client.spec.deletion_policy == DeletionPolicy::Delete => None,
+            Some(_) => Some(format!("OIDCProvider {name} is not ready")),
+        },
+        ProviderView::Present(_) | ProviderView::Starting => Some("the provider was not looked at yet".to_owned()),
     }
 }
 

@@ -178,7 +178,7 @@ fn base(
     let annotations = spec.annotations.keys().map(|key| format!("annotation:{key}"));
     let applied: BTreeSet<String> = labels.chain(annotations).collect();
     // What an earlier spec put there and this one does not goes; what others put there stays.
-    let dropped = seen
+    let mut dropped: Vec<String> = seen
         .and_then(|seen| seen.annotations.get(ANNOTATION_APPLIED_METADATA))
         .map(|text| {
             text.split(' ')
@@ -193,10 +193,12 @@ fn base(
     let mut annotations = spec.annotations;
     annotations.insert(ANNOTATION_MARK.to_owned(), mark.to_string());
     annotations.insert(ANNOTATION_DATA_DIGEST.to_owned(), data_digest(&data));
-    annotations.insert(
-        ANNOTATION_APPLIED_METADATA.to_owned(),
-        applied.into_iter().collect::<Vec<_>>().join(" "),
-    );
+    if applied.is_empty() {
+        dropped.push(ANNOTATION_APPLIED_METADATA.to_owned());
+    } else {
+        let applied = applied.into_iter().collect::<Vec<_>>().join(" ");
+        annotations.insert(ANNOTATION_APPLIED_METADATA.to_owned(), applied);
+    }
     OutputDraft {
         kind,
         name: name.to_owned(),

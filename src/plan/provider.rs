@@ -199,6 +199,8 @@ pub fn status(
     conditions::set(conditions, "Ready", &summary, generation, now);
     let retrying = (!findings.ready()).then(|| (summary.reason, summary.message.clone()));
     conditions::set_while(conditions, "Reconciling", retrying.as_ref(), generation, now);
+    // Set where the object could not be read.
+    conditions::set_while(conditions, "Stalled", None, generation, now);
     conditions::complete(conditions, PROVIDER_CONDITIONS);
     status
 }

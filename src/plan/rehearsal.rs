@@ -45,7 +45,10 @@ impl Snapshot {
             (_, Outcome::OutputRefused(why)) => {
                 self.memory.output_refused = Some(Finding::no(Reason::OutputRefused, why));
             }
-            (Step::AddFinalizer, _) => self.client.finalizer = true,
+            (Step::AddFinalizer, _) => {
+                self.client.finalizer = true;
+                self.memory.finalizer_added = true;
+            }
             (Step::RemoveFinalizer { .. }, _) => self.client.finalizer = false,
             (Step::CreateOutput { draft, .. } | Step::UpdateOutput { draft, .. }, Outcome::Output(view)) => {
                 let list = self.outputs_of(draft.kind);

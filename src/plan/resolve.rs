@@ -65,6 +65,6 @@ pub fn resolved(desired: &DesiredClient) -> ResolvedFields {
         grant_types: desired.grant_types.iter().copied().collect(),
         token_endpoint_auth_method: desired.auth_method,
         pkce: desired.pkce,
-        scopes: crate::publish::requested_scopes(desired),
+        scopes: desired.requested_scopes(),
     }
 }

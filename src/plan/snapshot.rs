@@ -137,6 +137,8 @@ pub enum ProviderView {
     NotFound,
     /// It exists, and this process has not looked at it yet.
     Starting,
+    /// It exists, and this version cannot read it.
+    Unreadable,
     /// It exists.
     Present(Box<PresentProvider>),
 }
@@ -152,12 +154,21 @@ pub struct PresentProvider {
     pub credentials_gone: bool,
     /// What is known of its issuer; `None`: never read.
     pub facts: Option<Arc<ProviderFacts>>,
-    /// Why its admin API cannot be used now; `None`: it can.
-    pub not_ready: Option<String>,
+    /// What of it cannot be used now.
+    pub not_ready: Option<NotReady>,
     /// How often everything is looked at anew.
     pub resync: Duration,
     /// The pure half of its driver; `None`: not known yet.
     pub model: Option<ModelRef>,
+}
+
+/// What of a provider cannot be used. Why stands in the provider's own conditions: tenants see no admin errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotReady {
+    /// The admin API: nothing can be changed.
+    AdminApi,
+    /// The issuer only: nothing can be published or proven, but a client can be deleted.
+    Issuer,
 }
 
 /// The pure half of a driver.
@@ -295,6 +306,9 @@ pub enum RemoteView {
     Unknown,
     /// A request for it said that there is none.
     Absent,
+    /// It is missing from a list. No evidence: enough to try to make what was never made, where a taken ID shows, and for
+    /// nothing else.
+    Unlisted,
     /// It is there.
     Present {
         /// As it looks.
@@ -328,6 +342,8 @@ pub struct Memory {
     pub secret_written: bool,
     /// A definite refusal of a write to the provider, with its reason.
     pub refused: Option<(Reason, String)>,
+    /// Did this pass put the finalizer on? Then nothing was ever made before it.
+    pub finalizer_added: bool,
     /// Was the client deleted at the provider in this pass, to be made anew?
     pub deleted_to_recreate: bool,
     /// Must the client be asked for, whatever lists say?

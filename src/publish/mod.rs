@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::common::CA_BUNDLE_KEY,
-    domain::{ClientSecret, DesiredClient, GrantType, ProviderFacts, vocabulary::KEY_CLIENT_SECRET},
+    domain::{ClientSecret, DesiredClient, ProviderFacts, vocabulary::KEY_CLIENT_SECRET},
 };
 
 /// Data of an output, sorted by key.
@@ -30,7 +30,7 @@ pub fn secret(desired: &DesiredClient, facts: &ProviderFacts, secret: Option<&Cl
     if desired.has_secret() {
         put(KEY_CLIENT_SECRET, secret.map_or("", ClientSecret::expose));
     }
-    put("scope", &requested_scopes(desired).join(" "));
+    put("scope", &desired.requested_scopes().join(" "));
     put("redirect-uri", desired.redirect_uris.first().map_or("", String::as_str));
     for (key, value) in endpoints(facts) {
         if key != "end-session-uri" {
@@ -66,15 +66,4 @@ fn endpoints(facts: &ProviderFacts) -> [(&'static str, &str); 6] {
         ("jwk-set-uri", &endpoints.jwks),
         ("end-session-uri", endpoints.end_session.as_deref().unwrap_or_default()),
     ]
-}
-
-/// What the application asks for: its scopes, and `offline_access` where refresh tokens need it (OIDC Core, section
-/// 11; Dex gives none without).
-pub fn requested_scopes(desired: &DesiredClient) -> Vec<String> {
-    const OFFLINE_ACCESS: &str = "offline_access";
-    let mut scopes = desired.scopes.clone();
-    if desired.uses(GrantType::RefreshToken) && !scopes.iter().any(|scope| scope == OFFLINE_ACCESS) {
-        scopes.push(OFFLINE_ACCESS.to_owned());
-    }
-    scopes
 }

@@ -6,7 +6,11 @@ use oidc_operator::{
     api::Reason,
     domain::IdpErrorKind,
     idp::memory::{Like, Operation, When},
-    plan::{Requeue, snapshot::ProviderView, step::OutputKind},
+    plan::{
+        Requeue,
+        snapshot::{NotReady, ProviderView},
+        step::OutputKind,
+    },
 };
 
 use crate::{
@@ -43,7 +47,7 @@ fn outcome(simulator: &mut Simulator) -> Result<String, Requeue> {
 fn what_ends_at_once() {
     let not_ready = |simulator: &mut Simulator, gone: bool| {
         simulator.world.provider(|provider| {
-            provider.not_ready = Some("down".to_owned());
+            provider.not_ready = Some(NotReady::AdminApi);
             provider.credentials_gone = gone;
         });
     };
@@ -152,7 +156,7 @@ fn waiting_does_not_tell_admin_errors() {
     let mut simulator = standing(false);
     simulator
         .world
-        .provider(|provider| provider.not_ready = Some("10.0.0.7:5557 refuses".to_owned()));
+        .provider(|provider| provider.not_ready = Some(NotReady::AdminApi));
     let pass = simulator.pass(None);
     let (reason, message) = pass.verdict().reconciling.clone().unwrap();
     assert_eq!(reason, Reason::Terminating);
@@ -160,6 +164,30 @@ fn waiting_does_not_tell_admin_errors() {
         message.contains("OIDCProvider shop/idp is not ready") && !message.contains("10.0.0.7"),
         "{message}"
     );
+}
+
+/// To delete a client needs the admin API, and no issuer.
+#[test]
+fn an_issuer_that_is_away_holds_no_deletion() {
+    for (retain, ends) in [(false, true), (true, false)] {
+        let mut simulator = standing(retain);
+        simulator
+            .world
+            .provider(|provider| provider.not_ready = Some(NotReady::Issuer));
+        let ended = !matches!(outcome(&mut simulator), Err(Requeue::NotAfter(_)));
+        // A rotation that stands could not be finished.
+        assert_eq!(ended, ends, "retain: {retain}");
+    }
+}
+
+/// An OIDCProvider that this version cannot read is not taken for one that is gone.
+#[test]
+fn an_unreadable_provider_is_waited_for() {
+    let mut simulator = standing(false);
+    simulator.world.provider = ProviderView::Unreadable;
+    assert!(matches!(outcome(&mut simulator), Err(Requeue::NotAfter(_))));
+    simulator.world.pass_time(600);
+    assert_eq!(outcome(&mut simulator), Ok("LeftBehind".to_owned()));
 }
 
 /// Kubernetes refuses to release what is retained: waited for, and then the object goes all the same.

@@ -7,7 +7,7 @@ use oidc_operator::{
     domain::{ClientSecret, IdpErrorKind, ObservedClient, ObservedSecret, client::ClientType},
     idp::memory::{Like, Operation, When},
     plan::{
-        snapshot::{OwnerView, ProviderView},
+        snapshot::{NotReady, OwnerView, ProviderView},
         step::OutputKind,
     },
 };
@@ -99,7 +99,7 @@ pub fn stranger(marks: &[&str]) -> ObservedClient {
 fn not_ready(simulator: &mut Simulator) {
     simulator
         .world
-        .provider(|provider| provider.not_ready = Some("AdminAPIReady: x509: no such CA".to_owned()));
+        .provider(|provider| provider.not_ready = Some(NotReady::AdminApi));
 }
 
 scenarios! {

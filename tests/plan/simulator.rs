@@ -201,11 +201,18 @@ impl Simulator {
                         client: client.clone(),
                         evidence: Evidence::Listed,
                     },
+                    None if need == Need::Remote && !self.is_listed() => RemoteView::Unlisted,
                     _ => self.ask(),
                 };
                 snapshot.see_remote(remote);
             }
         }
+    }
+
+    /// Does the provider's list show the client? Where it cannot be had, nobody knows.
+    fn is_listed(&self) -> bool {
+        let id = self.world.client_id();
+        block_on(self.driver.list()).map_or(true, |rows| rows.iter().any(|row| row.client_id == id))
     }
 
     fn ask(&self) -> RemoteView {
@@ -338,7 +345,7 @@ impl Simulator {
             _ if self.gone => self.known = None,
             RemoteView::Present { client, .. } => self.known = Some(client.clone()),
             RemoteView::Absent | RemoteView::Failed(_) => self.known = None,
-            RemoteView::Unknown => {}
+            RemoteView::Unknown | RemoteView::Unlisted => {}
         }
     }
 

@@ -254,7 +254,8 @@ fn enforcement(desired: &DesiredClient, facts: &ProviderFacts) -> BTreeMap<Strin
         "grantTypes",
         provider_if(offers_no_more(discovery.grant_types.as_ref(), &wanted)),
     );
-    let wanted: BTreeSet<&str> = desired.scopes.iter().map(String::as_str).collect();
+    let scopes = desired.requested_scopes();
+    let wanted: BTreeSet<&str> = scopes.iter().map(String::as_str).collect();
     note(
         "scopes",
         provider_if(offers_no_more(discovery.scopes.as_ref(), &wanted)),
