@@ -116,7 +116,7 @@ async fn what_somebody_else_made_is_left_alone() {
             let message = scene
                 .condition::<OIDCClient>(id, "Accepted", "False", "ClientIDTaken")
                 .await?;
-            tells(&message, &[id, "It is left as it is", "staticClients"])?;
+            tells(&message, &[id, "It is left as it is", "in its configuration"])?;
             let secret = &at_dex(&scene, id).await?.unwrap().secret;
             ensure!(!message.contains(secret.as_str()), "the message tells the secret");
         }

@@ -178,7 +178,10 @@ async fn what_somebody_changes_in_dex_is_found_by_the_resync() {
         })
         .await?;
         let note = scene.event(&scene.app, "shop", "Restored").await?;
-        tells(&note, &["with the same secret"])?;
+        tells(
+            &note,
+            &["was gone at the provider", "with the credentials in its Secret"],
+        )?;
         held.works(&scene).await
     })
     .await;
