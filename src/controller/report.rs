@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{context::Context, gather, registry::Runtime};
 use crate::{
-    api::{Condition, OIDCClient, OIDCProvider, OIDCProviderStatus, Reason},
+    api::{Condition, OIDCClient, OIDCProvider, OIDCProviderStatus, Reason, common::ConditionStatus},
     kubernetes::client::{KubeError, within},
     plan::{Snapshot, Verdict, conditions, snapshot::ClientView, step::Note},
 };
@@ -110,7 +110,7 @@ pub fn status_patch(uid: Option<&str>, status: Value) -> Result<Patch<()>, KubeE
     Ok(Patch::Json(patch))
 }
 
-/// An Event where `Ready` changed its status or reason.
+/// An Event where `Ready` changed its status or reason, or was never known and is False.
 fn announce<K: Resource<DynamicType = ()>>(context: &Context, object: &K, old: &[Condition], new: &[Condition]) {
     let ready = |conditions: &[Condition]| {
         conditions
@@ -120,10 +120,16 @@ fn announce<K: Resource<DynamicType = ()>>(context: &Context, object: &K, old: &
     };
     let (before, after) = (ready(old), ready(new));
     let Some((status, reason, message)) = after else { return };
-    if before.is_some_and(|(old_status, old_reason, _)| old_status == status && old_reason == reason) {
+    let known = before.filter(|(status, ..)| *status != ConditionStatus::Unknown);
+    let news = match known {
+        Some((old_status, old_reason, _)) => old_status != status || old_reason != reason,
+        // That a new object works is no news beside the Events of what was made for it.
+        None => status == ConditionStatus::False,
+    };
+    if !news {
         return;
     }
-    let warning = status == crate::api::common::ConditionStatus::False;
+    let warning = status == ConditionStatus::False;
     context.events.publish(
         object.object_ref(&()),
         warning,
