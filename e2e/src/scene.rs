@@ -92,16 +92,25 @@ impl Stage {
     /// # Errors
     /// The API server refuses.
     pub async fn empty_scene(&self, prefix: &str) -> Result<Scene<'_>> {
-        let scene = Scene {
-            kube: self.cluster.client().await?,
-            identity: self.cluster.namespace(&format!("{prefix}-identity")).await?,
-            app: self.cluster.namespace(&format!("{prefix}-app")).await?,
-            dex: &self.dex,
-            cluster: &self.cluster,
-        };
-        for reference in install::references(&self.dex, &scene.identity) {
-            scene.apply(reference).await?;
-        }
+        self.empty_scene_at(&self.dex, prefix).await
+    }
+
+    /// [`Self::empty_scene`] for a Dex of the test's own, which it may stop and restart.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn empty_scene_at<'a>(&'a self, dex: &'a Dex, prefix: &str) -> Result<Scene<'a>> {
+        Scene::empty(&self.cluster, dex, prefix).await
+    }
+
+    /// [`Self::scene`] for a Dex of the test's own; `provider` is a merge patch on its OIDCProvider.
+    ///
+    /// # Errors
+    /// The provider does not become ready.
+    pub async fn scene_at<'a>(&'a self, dex: &'a Dex, prefix: &str, provider: Value) -> Result<Scene<'a>> {
+        let scene = self.empty_scene_at(dex, prefix).await?;
+        scene.provider(provider).await?;
+        scene.ready::<OIDCProvider>(PROVIDER).await?;
         Ok(scene)
     }
 }
@@ -160,6 +169,24 @@ impl Watched for OIDCClient {
     }
 }
 
+impl<'a> Scene<'a> {
+    /// Namespaces of its own, and the objects that a provider for `dex` refers to, but no provider.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn empty(cluster: &'a ControlPlane, dex: &'a Dex, prefix: &str) -> Result<Self> {
+        let scene = Self {
+            kube: cluster.client().await?,
+            identity: cluster.namespace(&format!("{prefix}-identity")).await?,
+            app: cluster.namespace(&format!("{prefix}-app")).await?,
+            dex,
+            cluster,
+        };
+        scene.references().await?;
+        Ok(scene)
+    }
+}
+
 impl Scene<'_> {
     /// Objects of a kind in its namespace of this scene.
     pub fn api<K: Watched>(&self) -> Api<K> {
@@ -185,6 +212,22 @@ impl Scene<'_> {
         let params = PatchParams::apply("e2e").force();
         let applied = api.patch(&name, &params, &Patch::Apply(&object)).await;
         applied.with_context(|| format!("apply {} {namespace}/{name}", kind.kind))
+    }
+
+    /// Applies what the provider refers to, as it should be.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn references(&self) -> Result<()> {
+        for reference in install::references(self.dex, &self.identity) {
+            self.apply(reference).await?;
+        }
+        Ok(())
+    }
+
+    /// The client ID of an OIDCClient of the application that names none.
+    pub fn client_id(&self, name: &str) -> String {
+        format!("{}_{name}", self.app)
     }
 
     /// Applies the scene's OIDCProvider; `patch` is a JSON merge patch (RFC 7396) on it.

@@ -82,6 +82,9 @@ async fn conclude(
     pass: impl Future<Output = Result<Option<Requeue>, PassError>>,
 ) -> Action {
     let start = Instant::now();
+    if !readable {
+        context.metrics.invalid_object(kind);
+    }
     let (outcome, wait) = match tokio::time::timeout(PASS_DEADLINE, pass).await {
         Err(_) => {
             context.metrics.deadline("pass");

@@ -24,6 +24,11 @@ pub(super) fn write(
     let certificate = workdir.write("server.crt", &server.certificate)?;
     let key = workdir.write("server.key", &server.key)?;
     let client_ca = workdir.write("ca.crt", ca.pem())?;
+    let web = if options.plain_http {
+        json!({"http": addresses.web})
+    } else {
+        json!({"https": addresses.web, "tlsCert": certificate, "tlsKey": key})
+    };
     let static_clients: Vec<Value> = options
         .static_clients
         .iter()
@@ -35,7 +40,7 @@ pub(super) fn write(
     let config = json!({
         "issuer": issuer,
         "storage": storage(&options.storage, workdir),
-        "web": {"https": addresses.web, "tlsCert": certificate, "tlsKey": key},
+        "web": web,
         "grpc": {"addr": addresses.grpc, "tlsCert": certificate, "tlsKey": key, "tlsClientCA": client_ca},
         "telemetry": {"http": addresses.telemetry},
         "logger": {"level": "debug", "format": "json"},

@@ -70,6 +70,8 @@ pub struct DexOptions {
     pub issuer_path: String,
     /// Host and port of the issuer, if it is not Dex's own web address: that of a [`crate::proxy::FaultProxy`] before it.
     pub issuer_authority: Option<SocketAddr>,
+    /// Serve issuer, discovery and endpoints over plain http; the gRPC API keeps its mutual TLS.
+    pub plain_http: bool,
 }
 
 impl Default for DexOptions {
@@ -80,6 +82,7 @@ impl Default for DexOptions {
             static_clients: Vec::new(),
             issuer_path: "/dex".to_owned(),
             issuer_authority: None,
+            plain_http: false,
         }
     }
 }
@@ -130,7 +133,8 @@ impl Dex {
             telemetry: ports::free_address()?,
         };
         let authority = options.issuer_authority.unwrap_or(addresses.web);
-        let issuer = format!("https://{authority}{}", options.issuer_path);
+        let scheme = if options.plain_http { "http" } else { "https" };
+        let issuer = format!("{scheme}://{authority}{}", options.issuer_path);
         let config = config::write(&workdir, options, &addresses, &issuer, &ca)?;
 
         let process = serve(&workdir, &config, addresses, &options.storage).await?;

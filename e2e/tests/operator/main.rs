@@ -2,4 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod change;
+mod client_ids;
+mod decode;
+mod ends;
+mod grants;
+mod held;
+mod mend;
+mod names;
+mod process;
+mod quiet;
+mod reach;
+mod references;
+mod retain;
+mod secrecy;
+mod specs;
+mod timeout;
 mod way;
