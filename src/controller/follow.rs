@@ -83,11 +83,16 @@ impl Stores {
         (Arc::new(stores), sources)
     }
 
-    fn briefs(&self, names: Vec<ResourceName>) -> Vec<ClientBrief> {
-        let found = names.iter().filter_map(|name| self.clients.get(&reference(name)));
-        found
-            .filter_map(|guarded| guarded.0.as_ref().ok().map(gather::brief))
-            .collect()
+    /// Clients as others see them; one that cannot be read any more, too: there may be something of it at the provider.
+    fn briefs(&self, clients: Vec<(ResourceName, String)>) -> Vec<ClientBrief> {
+        let brief = |(name, client_id): (ResourceName, String)| {
+            let found = self.clients.get(&reference(&name))?;
+            Some(match &found.0 {
+                Ok(client) => gather::brief(client),
+                Err(invalid) => gather::brief_unreadable(&invalid.metadata, client_id),
+            })
+        };
+        clients.into_iter().filter_map(brief).collect()
     }
 }
 
@@ -213,7 +218,7 @@ async fn follow_providers((watches, context, stores): Shared, store: Unfilled<De
             context.registry.forget(&name);
             context.attempts.succeeded(Kind::Provider, &name);
             context.recent.forget_provider(&name);
-            for client in stores.index.of(&name) {
+            for (client, _) in stores.index.of(&name) {
                 context.triggers.client(client);
             }
         }

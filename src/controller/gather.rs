@@ -59,6 +59,19 @@ pub fn brief(object: &OIDCClient) -> ClientBrief {
     }
 }
 
+/// An OIDCClient that could be read once and cannot any more, as others see it.
+pub fn brief_unreadable(meta: &ObjectMeta, client_id: String) -> ClientBrief {
+    ClientBrief {
+        name: name_of(meta),
+        uid: meta.uid.clone().unwrap_or_default(),
+        client_id,
+        finalizer: meta.finalizers.iter().flatten().any(|found| found == CLIENT_FINALIZER),
+        // Nobody knows: the more careful answer.
+        provisioned: true,
+        created: meta.creation_timestamp.as_ref().map(|time| time.0),
+    }
+}
+
 /// The client ID of an OIDCClient.
 pub fn client_id(object: &OIDCClient) -> String {
     let named = object.spec.client_id.clone();

@@ -36,21 +36,25 @@ impl Index {
         lock(&self.0).remove(client)
     }
 
-    /// All clients of a provider.
-    pub fn of(&self, provider: &ResourceName) -> Vec<ResourceName> {
+    /// All clients of a provider, with their client IDs.
+    pub fn of(&self, provider: &ResourceName) -> Vec<(ResourceName, String)> {
         let first = (provider.clone(), String::new());
         let inner = lock(&self.0);
         let theirs = inner
             .clients
             .range(first..)
             .take_while(|((found, _), _)| found == provider);
-        theirs.flat_map(|(_, names)| names.iter().cloned()).collect()
+        theirs
+            .flat_map(|((_, id), names)| names.iter().map(|name| (name.clone(), id.clone())))
+            .collect()
     }
 
-    /// The clients of a provider with this client ID.
-    pub fn with(&self, provider: &ResourceName, client_id: &str) -> Vec<ResourceName> {
+    /// The clients of a provider with this client ID, the same.
+    pub fn with(&self, provider: &ResourceName, client_id: &str) -> Vec<(ResourceName, String)> {
         let key = (provider.clone(), client_id.to_owned());
-        lock(&self.0).clients.get(&key).into_iter().flatten().cloned().collect()
+        let inner = lock(&self.0);
+        let names = inner.clients.get(&key).into_iter().flatten();
+        names.map(|name| (name.clone(), client_id.to_owned())).collect()
     }
 }
 
@@ -91,13 +95,21 @@ mod tests {
         ] {
             index.put(&name(client), name(provider), id.to_owned());
         }
-        assert_eq!(index.of(&name("p/dex")).len(), 3);
-        assert_eq!(index.with(&name("p/dex"), "x"), [name("a/one"), name("b/two")]);
+        let of = |provider: &str| {
+            index
+                .of(&name(provider))
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("p/dex").len(), 3);
+        let with = index.with(&name("p/dex"), "x");
+        assert_eq!(with, ["a/one", "b/two"].map(|client| (name(client), "x".to_owned())));
         assert_eq!(index.remove(&name("a/one")), [name("b/two")]);
-        assert_eq!(index.of(&name("p/dex")), [name("b/two"), name("a/three")]);
+        assert_eq!(of("p/dex"), [name("b/two"), name("a/three")]);
         index.put(&name("b/two"), name("p/dex2"), "x".to_owned());
-        assert_eq!(index.of(&name("p/dex")), [name("a/three")]);
+        assert_eq!(of("p/dex"), [name("a/three")]);
         assert!(index.remove(&name("a/three")).is_empty() && index.remove(&name("a/three")).is_empty());
-        assert!(index.of(&name("p/dex")).is_empty());
+        assert!(of("p/dex").is_empty());
     }
 }

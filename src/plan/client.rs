@@ -518,6 +518,8 @@ impl<'a> Work<'a> {
         } else {
             verdict.stalled = Some(why)
         }
+        // Waiting ends by itself; all else was carried out as far as it can be.
+        verdict.request_done = !waiting;
         verdict.published = Some(finding);
         settled(verdict)
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::Reason,
-    domain::{ErrorClass, ObservedClient, ObservedSecret, Proof},
+    domain::{ErrorClass, ObservedClient, ObservedSecret, Proof, vocabulary::ANNOTATION_SECRET_DIGEST},
 };
 
 /// How long a proof of credentials is good.
@@ -18,6 +18,27 @@ const PROOF_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// How often a disproven secret is set again in one pass before it is reported.
 const SET_AGAIN_AT_MOST: u32 = 1;
+
+/// Why a client gets a new secret.
+#[derive(Clone, Copy)]
+enum Why {
+    Edited,
+    KeyGone,
+    Gone,
+    ConfidentialNow,
+}
+
+impl Why {
+    /// For the Event: is it a warning, and what happened.
+    fn tell(self) -> (bool, &'static str) {
+        match self {
+            Self::Edited => (true, "The client secret in the output Secret was edited"),
+            Self::KeyGone => (true, "The output Secret holds no client secret any more"),
+            Self::Gone => (true, "The output Secret is gone"),
+            Self::ConfidentialNow => (false, "The client is confidential now"),
+        }
+    }
+}
 
 impl Work<'_> {
     /// The credential that shall be valid, or the write that makes one.
@@ -29,11 +50,12 @@ impl Work<'_> {
             attempt,
             rotated_at: Some(self.snapshot.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
         };
-        let stage = |target: &str, why: &str| {
+        let stage = |target: &str, why: Why| {
             let draft = drafts::next(self.context(), target, &fresh(Some(supply.attempt.clone())));
+            let (warning, why) = why.tell();
             let message = format!("{why}; a new client secret is made and written to Secret {target}");
             let note = Note {
-                warning: true,
+                warning,
                 reason: Reason::SecretReplaced,
                 message,
             };
@@ -44,10 +66,12 @@ impl Work<'_> {
         };
         match (outputs.secret, outputs.former_secret) {
             (Some(secret), _) => outputs::credential(secret).ok_or_else(|| {
-                let why = if secret.client_secret().is_some() {
-                    "The client secret in the output Secret was edited"
-                } else {
-                    "The output Secret holds no client secret"
+                // Outputs of a public client carry no digest.
+                let was_public = !secret.annotations.contains_key(ANNOTATION_SECRET_DIGEST);
+                let why = match secret.client_secret() {
+                    Some(_) => Why::Edited,
+                    None if was_public => Why::ConfidentialNow,
+                    None => Why::KeyGone,
                 };
                 stage(&name, why)
             }),
@@ -57,9 +81,9 @@ impl Work<'_> {
                     let draft = drafts::secret(self.context(), &name, Some(&credential), None);
                     step(Step::CreateOutput { draft, note: None })
                 }
-                None => stage(&former.name, "The client secret in the output Secret was edited"),
+                None => stage(&former.name, Why::Edited),
             }),
-            (None, None) if exists => Err(stage(&name, "The output Secret is gone")),
+            (None, None) if exists => Err(stage(&name, Why::Gone)),
             (None, None) => {
                 let draft = drafts::secret(self.context(), &name, Some(&fresh(None)), None);
                 Err(step(Step::CreateOutput { draft, note: None }))
