@@ -2,10 +2,12 @@
 
 use std::{
     fmt::Display,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use kube::{Resource, core::DeserializeGuard, runtime::controller::Action};
 
@@ -85,19 +87,27 @@ async fn conclude(
     if !readable {
         context.metrics.invalid_object(kind);
     }
-    let (outcome, wait) = match tokio::time::timeout(PASS_DEADLINE, pass).await {
+    let pass = tokio::time::timeout(PASS_DEADLINE, pass);
+    // A defect that one object brings to light must not end the work on all others. What passes share is behind locks, and
+    // good wherever one ends: it may be cut off anywhere.
+    let (outcome, wait) = match AssertUnwindSafe(pass).catch_unwind().await {
         Err(_) => {
+            let why = &"a defect of the operator: the pass panicked";
+            (Outcome::Failed, Some(failed(context, kind, name, ErrorClass::Bug, why)))
+        }
+        Ok(Err(_)) => {
             context.metrics.deadline("pass");
+            let why = &"it took too long";
             (
                 Outcome::Deadline,
-                Some(failed(context, kind, name, ErrorClass::Transient, &"it took too long")),
+                Some(failed(context, kind, name, ErrorClass::Transient, why)),
             )
         }
-        Ok(Err(error)) => (
+        Ok(Ok(Err(error))) => (
             Outcome::Failed,
             Some(failed(context, kind, name, error.class(), &error)),
         ),
-        Ok(Ok(requeue)) => {
+        Ok(Ok(Ok(requeue))) => {
             let outcome = match requeue {
                 _ if !readable => Outcome::Invalid,
                 None | Some(Requeue::Resync(_) | Requeue::Never) => Outcome::Settled,
@@ -135,6 +145,120 @@ fn wait(context: &Context, kind: Kind, name: &ResourceName, requeue: &Requeue) -
             let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
             let backoff = retry::backoff(ErrorClass::Transient, context.attempts.failed(kind, name), jitter);
             Some(backoff.min(left + Duration::from_millis(100)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{
+        controller::{
+            context::{Attempts, Lookup, Objects, Open, Recent},
+            registry::Registry,
+            triggers::Triggers,
+        },
+        domain::OwnerId,
+        kubernetes::{client::KubeError, events::Events},
+        plan::snapshot::{ClientBrief, NamespaceView, Settings},
+        telemetry::metrics::Metrics,
+    };
+
+    struct Nothing;
+
+    #[async_trait]
+    impl Objects for Nothing {
+        async fn ready(&self) {}
+        async fn client(&self, _: &ResourceName) -> Option<Arc<OIDCClient>> {
+            None
+        }
+        async fn provider(&self, _: &ResourceName) -> Lookup<OIDCProvider> {
+            Lookup::NotFound
+        }
+        async fn clients_of(&self, _: &ResourceName) -> Vec<ClientBrief> {
+            Vec::new()
+        }
+        async fn clients_with(&self, _: &ResourceName, _: &str) -> Vec<ClientBrief> {
+            Vec::new()
+        }
+        async fn namespace(&self, _: &str) -> Option<NamespaceView> {
+            None
+        }
+    }
+
+    /// A context whose API server never answers.
+    fn context() -> Context {
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
+        });
+        let kube = kube::Client::new(silent, "default");
+        let metrics = Metrics::new();
+        let (events, _) = Events::start(
+            kube.clone(),
+            "test".to_owned(),
+            metrics.clone(),
+            CancellationToken::new(),
+        );
+        Context {
+            kube,
+            objects: Arc::new(Nothing),
+            settings: Settings {
+                owner: OwnerId::new("test").unwrap(),
+                deletion_timeout: Duration::from_secs(600),
+                started: Timestamp::now(),
+            },
+            registry: Registry::new(1),
+            metrics,
+            events,
+            triggers: Triggers::new().0,
+            gate: Arc::new(Open),
+            recent: Recent::default(),
+            attempts: Attempts::default(),
+        }
+    }
+
+    async fn outcome(pass: impl Future<Output = Result<Option<Requeue>, PassError>>) -> (Action, String) {
+        let context = context();
+        let name = ResourceName::new("n", "x");
+        let action = conclude(&context, Kind::Client, &name, true, pass).await;
+        let text = context.metrics.text();
+        let counted = text
+            .lines()
+            .find(|line| line.starts_with("oidc_operator_passes_total{"));
+        (action, counted.unwrap().to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_that_hangs_is_ended_and_tried_again() {
+        let (action, counted) = outcome(std::future::pending()).await;
+        assert_ne!(action, Action::await_change());
+        assert!(counted.contains(r#"outcome="deadline""#), "{counted}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_that_panics_is_tried_again_and_ends_nothing_else() {
+        let (action, counted) = outcome(async { panic!("a defect") }).await;
+        assert_ne!(action, Action::await_change());
+        assert!(counted.contains(r#"outcome="failed""#), "{counted}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_end_has_its_wait() {
+        let gone = KubeError::NotFound;
+        for (end, settled, waits) in [
+            (Ok(None), true, false),
+            (Ok(Some(Requeue::Never)), true, false),
+            (Ok(Some(Requeue::Resync(Duration::from_secs(600)))), true, true),
+            (Ok(Some(Requeue::Backoff(ErrorClass::User))), false, true),
+            (Err(PassError::Kubernetes(gone)), false, true),
+        ] {
+            let what = format!("{end:?}");
+            let (action, counted) = outcome(std::future::ready(end)).await;
+            assert_eq!(action != Action::await_change(), waits, "{what}");
+            assert_eq!(counted.contains(r#"outcome="settled""#), settled, "{what}: {counted}");
         }
     }
 }
