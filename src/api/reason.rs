@@ -71,7 +71,7 @@ reasons! {
     RedirectURINotAllowed,
     /// A client of this ID exists at the provider and is not ours.
     ClientIDTaken,
-    /// Another OIDCClient of this provider has the same client ID, and was first.
+    /// Another OIDCClient has this client ID at the provider; it is not given away while that one may need it.
     ClientIDConflict,
     /// The stored object cannot be read by this version of the operator.
     InvalidObject,
@@ -91,7 +91,7 @@ reasons! {
     CredentialsRefused,
     /// The proof could not be carried out.
     ProofUnavailable,
-    /// The client secret in the output Secret was edited or deleted: a new one is made.
+    /// A new client secret is made: the one in the output Secret was edited or deleted, or the client became confidential.
     SecretReplaced,
 
     // Reaching a provider.

@@ -329,6 +329,7 @@ async fn delete_output(
             Ok(Outcome::OutputGone)
         }
         Err(KubeError::Conflict) => Ok(Outcome::OutputChanged),
+        Err(KubeError::Invalid { message } | KubeError::Forbidden { message }) => Ok(Outcome::OutputRefused(message)),
         Err(error) => Err(error),
     }
 }

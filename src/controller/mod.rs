@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `context` | what every pass holds |
+//! | `lock` | locks of plain data |
 //! | `index` | which clients belong to which provider |
 //! | `registry`, `metered` | what this process knows of each provider, and the bulkhead around its admin API |
 //! | `connect` | from a provider's spec and the objects it refers to, to a driver |

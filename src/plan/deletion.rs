@@ -117,8 +117,13 @@ fn wait_or_let_go(snapshot: &Snapshot, mark: &Mark, retain: bool, why: &str) -> 
             Some(format!("{why}, and the deletion timeout is over")),
         );
     }
+    let what = if retain {
+        "release what stays"
+    } else {
+        "delete the client at the provider"
+    };
     let message = format!(
-        "Waiting to delete the client at the provider: {why}. It is let go at {end:.0}; set the annotation oidc-operator.io/orphan to let it go now"
+        "Waiting to {what}: {why}. It is let go at {end:.0}; set the annotation oidc-operator.io/orphan to let it go now"
     );
     let mut verdict = Verdict::new(Requeue::NotAfter(end));
     verdict.provisioned = Some(Finding::unknown(Reason::Terminating, message.clone()));

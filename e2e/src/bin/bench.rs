@@ -202,13 +202,11 @@ async fn bench(args: &Args) -> Result<()> {
     let start = Instant::now();
     operator.start_again()?;
     passed(&operator, args.clients).await?;
+    let looked_at = start.elapsed().as_secs_f64();
     settled(&operator).await?;
     let restart = operators(bench.cluster.audit().since(&mark).await?).writes();
     let restart_calls = bench.calls_since(&before).await?;
-    println!(
-        "  until all were looked at        {:.1} s",
-        start.elapsed().as_secs_f64()
-    );
+    println!("  until all were looked at        {looked_at:.1} s");
     println!("  Kubernetes writes               {} (goal 0)", restart.count());
     println!("  calls to Dex                    {restart_calls:?}");
 
