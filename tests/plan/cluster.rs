@@ -23,6 +23,8 @@ pub struct Cluster {
     pub deleted: BTreeMap<Key, usize>,
     /// Names that a policy of the cluster refuses.
     pub refused: Vec<String>,
+    /// Names whose deletion is refused.
+    pub undeletable: Vec<String>,
     counter: u64,
 }
 
@@ -168,6 +170,9 @@ impl Cluster {
         let version = precondition.resource_version.as_ref();
         if view.uid != precondition.uid || version.is_some_and(|version| *version != view.resource_version) {
             return Outcome::OutputChanged;
+        }
+        if self.undeletable.iter().any(|refused| refused == name) {
+            return Outcome::OutputRefused("a policy says no".to_owned());
         }
         *self.deleted.entry(key(kind, name)).or_default() += 1;
         self.objects.remove(&key(kind, name));

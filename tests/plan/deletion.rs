@@ -14,6 +14,7 @@ use oidc_operator::{
 };
 
 use crate::{
+    scenarios,
     simulator::{End, Simulator},
     world::{NOW, time},
 };
@@ -188,6 +189,19 @@ fn an_unreadable_provider_is_waited_for() {
     assert!(matches!(outcome(&mut simulator), Err(Requeue::NotAfter(_))));
     simulator.world.pass_time(600);
     assert_eq!(outcome(&mut simulator), Ok("LeftBehind".to_owned()));
+}
+
+/// A rotation that cannot be finished, because Kubernetes refuses to delete its staged Secret, holds nothing for ever.
+#[test]
+fn a_policy_on_the_staged_secret_does_not_either() {
+    let mut simulator = Simulator::new(Like::Dex);
+    simulator.world.retain();
+    scenarios::staged(&mut simulator);
+    simulator.cluster.undeletable.push("web-oidc-next".to_owned());
+    simulator.world.deleted();
+    assert!(outcome(&mut simulator).is_err(), "it is tried until the timeout");
+    simulator.world.pass_time(600);
+    assert!(outcome(&mut simulator).is_ok());
 }
 
 /// Kubernetes refuses to release what is retained: waited for, and then the object goes all the same.

@@ -56,7 +56,7 @@ fn standing_public(simulator: &mut Simulator) {
 }
 
 /// The client stands, and a rotation was cut off after its first step: `-next` stands.
-fn staged(simulator: &mut Simulator) {
+pub fn staged(simulator: &mut Simulator) {
     standing(simulator);
     edit_secret(simulator, "client-secret", "mine");
     simulator.pass(Some((0, Trouble::CrashAfter)));
