@@ -77,6 +77,9 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<End, PassErr
     let Some(object) = context.objects.client(name).await else {
         return Ok(End::Gone);
     };
+    if context.recent.was_let_go(&object) {
+        return Ok(End::Gone);
+    }
     let object = context.recent.client(object);
     let view = gather::client(&object);
     let provider_name = view.provider();

@@ -107,6 +107,8 @@ pub struct Recent {
     providers: Mutex<HashMap<ResourceName, Arc<OIDCProvider>>>,
     /// resourceVersion of the write of our finalizer.
     finalizers: Mutex<HashMap<ResourceName, String>>,
+    /// uid of a client that was let go, until the watch shows that it is gone.
+    let_go: Mutex<HashMap<ResourceName, String>>,
     /// uid to resourceVersion.
     outputs: Mutex<HashMap<String, String>>,
 }
@@ -133,6 +135,21 @@ impl Recent {
         finalizers
             .get(name)
             .is_some_and(|version| meta.resource_version.as_ref() == Some(version))
+    }
+
+    /// Notes a client whose finalizer was taken off.
+    pub fn let_go(&self, object: &OIDCClient) {
+        let uid = object.meta().uid.clone().unwrap_or_default();
+        lock(&self.let_go).insert(name_of(object.meta()), uid);
+    }
+
+    /// Was this very client let go? A watch that lags behind still shows it with its finalizer: it would be let go, and told
+    /// of, once more. (Its resourceVersion does not tell: the API server answers the last one again.)
+    pub fn was_let_go(&self, seen: &OIDCClient) -> bool {
+        let let_go = lock(&self.let_go);
+        let_go
+            .get(&name_of(seen.meta()))
+            .is_some_and(|uid| seen.meta().uid.as_ref() == Some(uid))
     }
 
     /// Notes a provider as the API server answered it.
@@ -184,6 +201,7 @@ impl Recent {
     pub fn forget_client(&self, name: &ResourceName) {
         lock(&self.clients).remove(name);
         lock(&self.finalizers).remove(name);
+        lock(&self.let_go).remove(name);
     }
 
     /// Forgets a provider that is gone.

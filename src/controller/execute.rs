@@ -29,7 +29,6 @@ use crate::{
     kubernetes::{
         client::{KubeError, within},
         finalizer,
-        objects::name_of,
     },
     plan::{
         Step,
@@ -77,11 +76,18 @@ pub async fn step(
 async fn finalizer(context: &Context, object: &OIDCClient, wanted: bool) -> Result<Outcome, KubeError> {
     let (kube, metrics) = (&context.kube, &context.metrics);
     let written = finalizer::set(kube, metrics, "patch oidcclients", object, CLIENT_FINALIZER, wanted).await?;
-    match written {
-        Some(object) if wanted => context.recent.wrote_finalizer(object),
-        _ => context.recent.forget_client(&name_of(&object.metadata)),
-    }
-    Ok(Outcome::Done)
+    Ok(match written {
+        Some(object) if wanted => {
+            context.recent.wrote_finalizer(object);
+            Outcome::Done
+        }
+        Some(object) => {
+            context.recent.let_go(&object);
+            Outcome::Done
+        }
+        // Somebody else's doing, or an earlier pass's: nothing to tell.
+        None => Outcome::Missing,
+    })
 }
 
 async fn create_output(context: &Context, client: &ClientView, draft: &OutputDraft) -> Result<Outcome, KubeError> {

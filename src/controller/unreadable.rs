@@ -49,7 +49,10 @@ pub async fn client(context: &Context, invalid: &InvalidObject) -> Result<Option
         return Ok(Some(Requeue::NotAfter(end)));
     }
     let (kube, metrics) = (&context.kube, &context.metrics);
-    finalizer::set(kube, metrics, "patch oidcclients", &object, CLIENT_FINALIZER, false).await?;
+    let let_go = finalizer::set(kube, metrics, "patch oidcclients", &object, CLIENT_FINALIZER, false).await?;
+    if let_go.is_none() {
+        return Ok(None);
+    }
     let name = name_of(&invalid.metadata);
     let message = format!(
         "OIDCClient {name} is let go, although this version of the operator cannot read it: {}. Its client may be left at the provider",

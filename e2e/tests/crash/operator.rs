@@ -113,6 +113,34 @@ impl Objects for Live {
     }
 }
 
+/// The same, but for one client that is shown as it once was: a watch that lags behind.
+struct Lagging(Live, Arc<OIDCClient>);
+
+#[async_trait]
+impl Objects for Lagging {
+    async fn ready(&self) {}
+
+    async fn client(&self, _: &ResourceName) -> Option<Arc<OIDCClient>> {
+        Some(self.1.clone())
+    }
+
+    async fn provider(&self, name: &ResourceName) -> Lookup<OIDCProvider> {
+        self.0.provider(name).await
+    }
+
+    async fn clients_of(&self, provider: &ResourceName) -> Vec<ClientBrief> {
+        self.0.clients_of(provider).await
+    }
+
+    async fn clients_with(&self, provider: &ResourceName, client_id: &str) -> Vec<ClientBrief> {
+        self.0.clients_with(provider, client_id).await
+    }
+
+    async fn namespace(&self, name: &str) -> Option<NamespaceView> {
+        self.0.namespace(name).await
+    }
+}
+
 /// One life of the operator.
 pub(crate) struct Life {
     context: Context,
@@ -123,6 +151,20 @@ pub(crate) struct Life {
 impl Life {
     /// Begins a life that has looked at the provider.
     pub(crate) async fn begin(kube: &Client, death: Death) -> Result<Self> {
+        Self::with(kube, death, Arc::new(Live(kube.clone()))).await
+    }
+
+    /// A life whose watch shows `client` as it is now, whatever becomes of it.
+    pub(crate) async fn begin_lagging(kube: &Client, client: OIDCClient) -> Result<Self> {
+        Self::with(
+            kube,
+            Death::Never,
+            Arc::new(Lagging(Live(kube.clone()), Arc::new(client))),
+        )
+        .await
+    }
+
+    async fn with(kube: &Client, death: Death, objects: Arc<dyn Objects>) -> Result<Self> {
         let metrics = Metrics::new();
         let stop = CancellationToken::new();
         let (events, publishing) = Events::start(kube.clone(), "crash".to_owned(), metrics.clone(), stop.clone());
@@ -136,7 +178,7 @@ impl Life {
         let (triggers, _) = Triggers::new();
         let context = Context {
             kube: kube.clone(),
-            objects: Arc::new(Live(kube.clone())),
+            objects,
             settings: Settings {
                 owner: OwnerId::new(OWNER).unwrap(),
                 deletion_timeout: Duration::from_secs(600),

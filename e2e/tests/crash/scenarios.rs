@@ -349,3 +349,28 @@ async fn a_deleted_namespace_ends() {
     })
     .await;
 }
+
+/// A pass that sees the object as it was before it was let go must not let it go, and tell of it, once more.
+#[tokio::test]
+async fn what_was_let_go_is_let_go_once() {
+    case::run(async {
+        let stage = stage::shared().await?;
+        let run = Run {
+            stage,
+            kube: stage.cluster.client().await?,
+            namespace: stage.cluster.namespace("once").await?,
+        };
+        run.apply(&json!({"deletionPolicy": "Retain"})).await?;
+        run.live(Death::Never).await?;
+        run.clients().delete(NAME, &DeleteParams::default()).await?;
+        let life = Life::begin_lagging(&run.kube, run.clients().get(NAME).await?).await?;
+        life.run(&run.client()).await?;
+        let steps = life.steps();
+        assert_eq!(steps.last(), Some(&"remove-finalizer"));
+        assert!(run.clients().get_opt(NAME).await?.is_none());
+        life.run(&run.client()).await?;
+        assert_eq!(life.steps(), steps);
+        Ok(())
+    })
+    .await;
+}
