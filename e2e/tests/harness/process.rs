@@ -202,7 +202,10 @@ async fn nothing_is_left_after(end: impl Fn(Pid) -> Result<()>) -> Result<()> {
     let folder = WorkDir::new("parent")?;
     let file = folder.path().join("started.json");
     let log = fs::File::create(folder.path().join("victim.log"))?;
-    let mut victim = Command::new(std::env::current_exe()?)
+    // A shell that starts a job in the background has it ignore SIGINT, and all of its children too.
+    let mut victim = Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(std::env::current_exe()?)
         .args(["--exact", "process::victim", "--nocapture"])
         .env(VICTIM_FILE, &file)
         .stdin(Stdio::null())
