@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Condition;
 use crate::domain::{
+    ResourceName,
     client::{ClientType, GrantType, Pkce, SignatureAlgorithm, TokenEndpointAuthMethod},
     model::{Enforcement, RotationCapability},
+    names::default_client_id,
 };
 
 /// An OAuth client, described by the application team beside its application.
@@ -116,6 +118,20 @@ pub struct ProviderReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
+}
+
+impl OIDCClientSpec {
+    /// The client ID of the OIDCClient `name` with this spec.
+    pub fn client_id_of(&self, name: &ResourceName) -> String {
+        self.client_id.clone().unwrap_or_else(|| default_client_id(name))
+    }
+}
+
+impl ProviderReference {
+    /// The provider that is meant, seen from `namespace`.
+    pub fn seen_from(&self, namespace: &str) -> ResourceName {
+        ResourceName::new(self.namespace.as_deref().unwrap_or(namespace), &self.name)
+    }
 }
 
 /// A custom claim.

@@ -92,7 +92,7 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<End, PassErr
         None => namespace_now(context, &name.namespace).await?,
     };
     let client_id = resolve::client_id(&view);
-    let asked = view.reconcile_request.is_some() && view.reconcile_request != view.status.last_reconcile_request;
+    let asked = view.is_asked();
     let mut snapshot = Snapshot {
         now: Timestamp::now(),
         settings: context.settings.clone(),

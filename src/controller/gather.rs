@@ -16,7 +16,7 @@ use crate::{
     api::{OIDCClient, OIDCProvider, provider::ProviderType},
     domain::{
         ClientSecret, ResourceName,
-        names::{default_client_id, next_secret_name},
+        names::next_secret_name,
         vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, GROUP, LABEL_CLIENT_UID},
     },
     kubernetes::{
@@ -48,41 +48,36 @@ pub fn client(object: &OIDCClient) -> ClientView {
 
 /// An OIDCClient, as others see it.
 pub fn brief(object: &OIDCClient) -> ClientBrief {
-    let name = name_of(&object.metadata);
-    ClientBrief {
-        client_id: client_id(object),
-        uid: object.uid().unwrap_or_default(),
-        finalizer: carries(object, CLIENT_FINALIZER),
-        provisioned: object.status.as_ref().is_some_and(|status| status.remote.is_some()),
-        created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
-        name,
-    }
+    let provisioned = object.status.as_ref().is_some_and(|status| status.remote.is_some());
+    brief_of(&object.metadata, client_id(object), provisioned)
 }
 
-/// An OIDCClient that could be read once and cannot any more, as others see it.
+/// An OIDCClient that could be read once and cannot any more, as others see it. Whether it was made, nobody knows: the more
+/// careful answer.
 pub fn brief_unreadable(meta: &ObjectMeta, client_id: String) -> ClientBrief {
+    brief_of(meta, client_id, true)
+}
+
+fn brief_of(meta: &ObjectMeta, client_id: String, provisioned: bool) -> ClientBrief {
     ClientBrief {
         name: name_of(meta),
         uid: meta.uid.clone().unwrap_or_default(),
         client_id,
         finalizer: meta.finalizers.iter().flatten().any(|found| found == CLIENT_FINALIZER),
-        // Nobody knows: the more careful answer.
-        provisioned: true,
+        provisioned,
         created: meta.creation_timestamp.as_ref().map(|time| time.0),
     }
 }
 
 /// The client ID of an OIDCClient.
 pub fn client_id(object: &OIDCClient) -> String {
-    let named = object.spec.client_id.clone();
-    named.unwrap_or_else(|| default_client_id(&name_of(&object.metadata)))
+    object.spec.client_id_of(&name_of(&object.metadata))
 }
 
 /// The provider that an OIDCClient refers to.
 pub fn client_provider(object: &OIDCClient) -> ResourceName {
-    let reference = &object.spec.provider_ref;
     let own = object.metadata.namespace.as_deref().unwrap_or_default();
-    ResourceName::new(reference.namespace.as_deref().unwrap_or(own), &reference.name)
+    object.spec.provider_ref.seen_from(own)
 }
 
 /// A namespace, as plans see it.

@@ -469,9 +469,7 @@ impl<'a> Work<'a> {
     /// only once the spec changes, or somebody asks for it.
     fn refused_before(&self, outputs: &Outputs<'_>) -> Option<Finding> {
         let client = &self.snapshot.client;
-        let asked =
-            client.reconcile_request.is_some() && client.reconcile_request != client.status.last_reconcile_request;
-        if asked || outputs.secret.is_some() || outputs.next.is_some() {
+        if client.is_asked() || outputs.secret.is_some() || outputs.next.is_some() {
             return None;
         }
         let accepted = client

@@ -2,6 +2,7 @@
 
 use super::{
     client::{Work, delete_output, settled, step},
+    conditions,
     drafts::{self, Credential},
     outputs::{self, Outputs},
     snapshot::{Evidence, OutputView},
@@ -48,7 +49,7 @@ impl Work<'_> {
         let fresh = |attempt: Option<String>| Credential {
             secret: supply.secret.clone(),
             attempt,
-            rotated_at: Some(self.snapshot.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            rotated_at: Some(conditions::timestamp(self.snapshot.now)),
         };
         let stage = |target: &str, why: Why| {
             let draft = drafts::next(self.context(), target, &fresh(Some(supply.attempt.clone())));

@@ -2,7 +2,7 @@
 
 use crate::{
     api::client::ResolvedFields,
-    domain::{ClientType, DesiredClient, GrantType, Mark, MarkUid, Pkce, TokenEndpointAuthMethod, names},
+    domain::{ClientType, DesiredClient, GrantType, Mark, MarkUid, Pkce, TokenEndpointAuthMethod},
     plan::snapshot::{ClientView, Settings},
 };
 
@@ -20,11 +20,7 @@ pub fn mark(client: &ClientView, settings: &Settings) -> Mark {
 
 /// The client ID of an OIDCClient.
 pub fn client_id(client: &ClientView) -> String {
-    client
-        .spec
-        .client_id
-        .clone()
-        .unwrap_or_else(|| names::default_client_id(&client.name))
+    client.spec.client_id_of(&client.name)
 }
 
 /// The client that the spec wants.

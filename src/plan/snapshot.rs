@@ -93,11 +93,12 @@ pub struct ClientBrief {
 impl ClientView {
     /// The provider it refers to.
     pub fn provider(&self) -> ResourceName {
-        let reference = &self.spec.provider_ref;
-        ResourceName::new(
-            reference.namespace.as_ref().unwrap_or(&self.name.namespace),
-            &reference.name,
-        )
+        self.spec.provider_ref.seen_from(&self.name.namespace)
+    }
+
+    /// Does somebody ask for a pass that looks at everything anew?
+    pub fn is_asked(&self) -> bool {
+        self.reconcile_request.is_some() && self.reconcile_request != self.status.last_reconcile_request
     }
 
     /// Name of its output Secret.
