@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::common::Condition;
 use crate::domain::{
     ResourceName,
-    client::{ClientType, GrantType, Pkce, SignatureAlgorithm, TokenEndpointAuthMethod},
+    client::{ClaimToken, ClientType, GrantType, Pkce, SignatureAlgorithm, TokenEndpointAuthMethod},
     model::{Enforcement, RotationCapability},
     names::default_client_id,
 };
@@ -203,17 +203,6 @@ pub struct UserAttributeClaim {
     /// Its name at the provider.
     #[schemars(length(min = 1, max = 256))]
     pub attribute: String,
-}
-
-/// Tokens that can carry a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum ClaimToken {
-    /// The ID token.
-    IDToken,
-    /// The access token.
-    AccessToken,
-    /// The userinfo answer.
-    UserInfo,
 }
 
 /// What to do where the provider would allow more than the spec says.

@@ -277,8 +277,9 @@ pub struct KeyStatus {
 pub struct ServerStatus {
     /// The product.
     pub product: String,
-    /// Its version, as it tells it.
-    pub version: String,
+    /// Its version, where it tells it to the operator's account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Version of its admin API, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_version: Option<i32>,

@@ -43,6 +43,8 @@ reasons! {
     NotEnforced,
     /// The client stands at the provider as the spec wants it.
     Provisioned,
+    /// Somebody switched the client off at the provider.
+    ClientDisabled,
     /// Secret and ConfigMap stand as the spec wants them.
     Published,
     /// The provider accepts the written credentials.
@@ -105,6 +107,8 @@ reasons! {
     Unauthorized,
     /// The credentials have too few rights.
     Forbidden,
+    /// The provider has no such realm.
+    RealmNotFound,
     /// Too many requests.
     Throttled,
     /// The server answers something else than expected.

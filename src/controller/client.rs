@@ -182,7 +182,8 @@ impl Pass<'_> {
             Need::Remote | Need::FreshRemote => {
                 let remote = match self.provider {
                     Some((runtime, state)) => {
-                        gather::remote(runtime, state, self.client_id, need == Need::FreshRemote).await
+                        let mark = resolve::mark(&snapshot.client, &snapshot.settings);
+                        gather::remote(runtime, state, self.client_id, &mark, need == Need::FreshRemote).await
                     }
                     None => RemoteView::Absent,
                 };

@@ -278,6 +278,7 @@ pub fn issuer_http(spec: &OIDCProviderSpec, ca: Option<&CaBundle>) -> Result<Htt
     HttpClient::new(&Transport {
         timeout: limits(spec).timeout,
         certificate_authority: ca.map(CaBundle::to_pem),
+        system_roots: false,
         identity: None,
     })
 }
@@ -304,6 +305,7 @@ pub fn driver(
     let transport = Transport {
         timeout: limits.timeout,
         certificate_authority: admin.ca.as_ref().map(CaBundle::to_pem),
+        system_roots: false,
         identity: admin.identity.clone(),
     };
     let dex = DexDriver::new(&grpc.address, admin_tls(grpc), &transport, issuer).map_err(AdminProblem::Call)?;

@@ -33,6 +33,7 @@ use crate::{
     plan::{
         Step,
         rehearsal::Outcome,
+        resolve,
         snapshot::{ClientView, OutputView},
         step::{OutputDraft, OutputKind, Precondition},
     },
@@ -63,7 +64,7 @@ pub async fn step(
             ..
         } => delete_output(context, client, *kind, name, precondition).await,
         remote => match provider {
-            Some((runtime, state)) => Ok(remote_step(runtime, state, remote).await),
+            Some((runtime, state)) => Ok(remote_step(runtime, state, &resolve::client_id(client), remote).await),
             None => Ok(Outcome::Failed(IdpError::new(
                 IdpErrorKind::Unreachable,
                 "connect",
@@ -352,7 +353,7 @@ fn owner(client: &ClientView) -> OwnerReference {
     }
 }
 
-async fn remote_step(runtime: &Runtime, state: &State, step: &Step) -> Outcome {
+async fn remote_step(runtime: &Runtime, state: &State, client_id: &str, step: &Step) -> Outcome {
     let Some(driver) = &state.driver else {
         return Outcome::Failed(IdpError::new(
             IdpErrorKind::Unreachable,
@@ -360,9 +361,8 @@ async fn remote_step(runtime: &Runtime, state: &State, step: &Step) -> Outcome {
             "the admin API was not set up",
         ));
     };
-    let client_id = match step {
-        Step::CreateRemote { desired, .. } | Step::UpdateRemote { desired, .. } => desired.client_id.as_str(),
-        Step::DeleteRemote { client_id, .. } => client_id,
+    match step {
+        Step::CreateRemote { .. } | Step::UpdateRemote { .. } | Step::DeleteRemote { .. } => {}
         Step::Prove {
             client_id,
             secret,
@@ -383,7 +383,7 @@ async fn remote_step(runtime: &Runtime, state: &State, step: &Step) -> Outcome {
             return Outcome::Proof(driver.prove(&credentials, &facts.discovery.endpoints).await);
         }
         _ => return Outcome::Done,
-    };
+    }
     runtime.write_begins(client_id);
     let outcome = write(driver.as_ref(), step).await;
     runtime.write_ended(client_id);
@@ -404,9 +404,13 @@ async fn write(driver: &dyn Driver, step: &Step) -> Outcome {
             Err(error) => Outcome::Failed(error),
         },
         Step::UpdateRemote {
-            desired, secret, diff, ..
-        } => written(driver.update(desired, secret.as_ref(), diff).await),
-        Step::DeleteRemote { client_id, .. } => written(driver.delete(client_id).await),
+            observed,
+            desired,
+            secret,
+            diff,
+            ..
+        } => written(driver.update(observed, desired, secret.as_ref(), diff).await),
+        Step::DeleteRemote { observed, .. } => written(driver.delete(observed).await),
         _ => Outcome::Done,
     }
 }

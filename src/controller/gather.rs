@@ -1,6 +1,6 @@
 //! IO in: what a decision about one OIDCClient needs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Secret},
@@ -13,12 +13,16 @@ use super::{
     registry::{Runtime, State},
 };
 use crate::{
-    api::{OIDCClient, OIDCProvider, provider::ProviderType},
+    api::{
+        OIDCClient, OIDCProvider,
+        provider::{OIDCProviderSpec, ProviderType},
+    },
     domain::{
-        ClientSecret, ResourceName,
+        ClientSecret, Mark, Model, ResourceName,
         names::next_secret_name,
         vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, GROUP, LABEL_CLIENT_UID},
     },
+    idp::dex::DexModel,
     kubernetes::{
         client::{KubeError, within},
         objects::{carries, name_of},
@@ -105,14 +109,14 @@ pub fn provider(found: &Lookup<OIDCProvider>, state: Option<&State>) -> Provider
         facts: state.facts.clone(),
         not_ready: state.not_ready,
         resync: state.resync,
-        model: Some(ModelRef(model(object.spec.type_))),
+        model: Some(ModelRef(model(&object.spec))),
     }))
 }
 
-/// The pure half of each driver.
-pub fn model(provider: ProviderType) -> std::sync::Arc<dyn crate::domain::Model> {
-    match provider {
-        ProviderType::Dex => std::sync::Arc::new(crate::idp::dex::DexModel),
+/// The pure half of a provider's driver.
+pub fn model(spec: &OIDCProviderSpec) -> Arc<dyn Model> {
+    match spec.type_ {
+        ProviderType::Dex => Arc::new(DexModel),
     }
 }
 
@@ -224,7 +228,7 @@ pub fn owner(reference: &OwnerReference) -> OwnerView {
 }
 
 /// The client at the provider: from memory where that is good enough, else by a request.
-pub async fn remote(runtime: &Runtime, state: &State, client_id: &str, fresh: bool) -> RemoteView {
+pub async fn remote(runtime: &Runtime, state: &State, client_id: &str, mark: &Mark, fresh: bool) -> RemoteView {
     if !fresh && let known @ (RemoteView::Present { .. } | RemoteView::Unlisted) = runtime.remembered(client_id) {
         return known;
     }
@@ -235,7 +239,7 @@ pub async fn remote(runtime: &Runtime, state: &State, client_id: &str, fresh: bo
             "the admin API was not set up",
         ));
     };
-    match driver.get(client_id).await {
+    match driver.get(client_id, mark).await {
         Ok(Some(client)) => RemoteView::Present {
             client,
             evidence: crate::plan::snapshot::Evidence::Fresh,

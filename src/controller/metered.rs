@@ -12,9 +12,9 @@ use tokio::sync::Semaphore;
 
 use crate::{
     domain::{
-        ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Model, ObservedClient, Proof, RemoteDiff,
+        ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof, RemoteDiff,
     },
-    idp::{Created, Credentials, Driver, ServerInfo, Written},
+    idp::{Created, Credentials, Driver, Page, ServerInfo, Written},
     telemetry::metrics::Metrics,
 };
 
@@ -99,12 +99,12 @@ impl Driver for Metered {
         self.call("probe", self.inner.probe()).await
     }
 
-    async fn list(&self) -> Result<Vec<ObservedClient>, IdpError> {
-        self.call("list", self.inner.list()).await
+    async fn list(&self, page: u32) -> Result<Page, IdpError> {
+        self.call("list", self.inner.list(page)).await
     }
 
-    async fn get(&self, client_id: &str) -> Result<Option<ObservedClient>, IdpError> {
-        self.call("get", self.inner.get(client_id)).await
+    async fn get(&self, client_id: &str, mark: &Mark) -> Result<Option<ObservedClient>, IdpError> {
+        self.call("get", self.inner.get(client_id, mark)).await
     }
 
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {
@@ -113,15 +113,17 @@ impl Driver for Metered {
 
     async fn update(
         &self,
+        observed: &ObservedClient,
         desired: &DesiredClient,
         secret: Option<&ClientSecret>,
         diff: &RemoteDiff,
     ) -> Result<Written, IdpError> {
-        self.call("update", self.inner.update(desired, secret, diff)).await
+        self.call("update", self.inner.update(observed, desired, secret, diff))
+            .await
     }
 
-    async fn delete(&self, client_id: &str) -> Result<Written, IdpError> {
-        self.call("delete", self.inner.delete(client_id)).await
+    async fn delete(&self, observed: &ObservedClient) -> Result<Written, IdpError> {
+        self.call("delete", self.inner.delete(observed)).await
     }
 
     async fn prove(&self, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof {

@@ -141,6 +141,9 @@ fn wait(context: &Context, kind: Kind, name: &ResourceName, requeue: &Requeue) -
             Some(retry::resync(*interval, jitter))
         }
         Requeue::Backoff(class) => Some(retry::backoff(*class, context.attempts.failed(kind, name), jitter)),
+        Requeue::NotBefore(wait, class) => {
+            Some((*wait).max(retry::backoff(*class, context.attempts.failed(kind, name), jitter)))
+        }
         Requeue::NotAfter(end) => {
             let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
             let backoff = retry::backoff(ErrorClass::Transient, context.attempts.failed(kind, name), jitter);

@@ -15,11 +15,11 @@ use super::{
 use crate::{
     api::{OIDCProvider, provider::InsecurePart},
     domain::{
-        IdpErrorKind, ProviderFacts, ResourceName,
+        IdpError, IdpErrorKind, ObservedClient, ProviderFacts, ResourceName,
         vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, PROVIDER_FINALIZER},
     },
     idp::{
-        Driver,
+        Driver, ServerInfo,
         http::HttpClient,
         issuer::{self, IssuerRequest},
     },
@@ -147,11 +147,20 @@ async fn look(
         look_at_issuer(&context.metrics, object, references, http),
         look_at_admin(runtime, &driver)
     );
+    let scopes = match &admin {
+        Ok(server) => server.scopes.clone(),
+        // What was known before is better than nothing.
+        Err(_) => before.facts.as_ref().and_then(|facts| facts.scopes.clone()),
+    };
     let findings = Findings {
-        issuer,
-        admin,
+        issuer: issuer.map(|facts| Arc::new(ProviderFacts { scopes, ..facts })),
+        admin: admin.map(|server| Server {
+            product: server.product,
+            version: server.version,
+            api_version: server.api_version,
+        }),
         insecure: connect::insecure(spec),
-        capabilities: Some(gather::model(spec.type_).capabilities()),
+        capabilities: Some(gather::model(spec).capabilities()),
         clients: i32::try_from(clients.len()).unwrap_or(i32::MAX),
         waiting_for,
         request: object.annotations().get(ANNOTATION_RECONCILE_REQUESTED).cloned(),
@@ -179,7 +188,7 @@ async fn look_at_issuer(
     object: &OIDCProvider,
     references: &References,
     http: Result<HttpClient, IssuerProblem>,
-) -> Result<Arc<ProviderFacts>, IssuerProblem> {
+) -> Result<ProviderFacts, IssuerProblem> {
     let http = http?;
     let insecure_endpoints_allowed = connect::allows(&object.spec, InsecurePart::Endpoints);
     let request = IssuerRequest {
@@ -194,39 +203,50 @@ async fn look_at_issuer(
     metrics.idp_request(object.spec.type_.as_str(), "discovery", outcome, seconds);
     let (discovery, keys) = read.map_err(IssuerProblem::Issuer)?;
     let ca = references.issuer_ca.as_ref().ok().and_then(Option::as_ref);
-    Ok(Arc::new(ProviderFacts {
+    Ok(ProviderFacts {
         provider_type: object.spec.type_.as_str(),
         discovery,
         keys,
         ca_bundle: ca.map(crate::domain::CaBundle::to_pem).unwrap_or_default(),
         ca_expiry: ca.map(crate::domain::CaBundle::earliest_expiry),
         insecure_endpoints_allowed,
-    }))
+        scopes: None,
+    })
 }
 
-/// Version, then the list of all clients: what drifted is found here, in bulk.
+/// Who answers, then the list of all clients: what drifted is found here, in bulk.
 async fn look_at_admin(
     runtime: &Runtime,
     driver: &Result<Arc<dyn Driver>, AdminProblem>,
-) -> Result<Server, AdminProblem> {
+) -> Result<ServerInfo, AdminProblem> {
     let driver = driver.as_ref().map_err(Clone::clone)?;
     let server = driver.probe().await.map_err(AdminProblem::Call)?;
     let began = Instant::now();
-    if server.bulk_list {
-        match driver.list().await {
-            Ok(rows) => runtime.listed(began, rows),
-            // This server cannot: every client is asked for by its id instead.
-            Err(error) if error.kind == IdpErrorKind::Unsupported => runtime.forget_all(),
-            Err(error) => return Err(AdminProblem::Call(error)),
-        }
-    } else {
+    if !server.bulk_list {
         runtime.forget_all();
+        return Ok(server);
     }
-    Ok(Server {
-        product: server.product,
-        version: server.version,
-        api_version: server.api_version,
-    })
+    match list(driver.as_ref()).await {
+        Ok(rows) => runtime.listed(began, rows),
+        // This server cannot: every client is asked for by its id instead.
+        Err(error) if error.kind == IdpErrorKind::Unsupported => runtime.forget_all(),
+        Err(error) => return Err(AdminProblem::Call(error)),
+    }
+    Ok(server)
+}
+
+/// All pages of the list, each a call of its own with its own deadline.
+async fn list(driver: &dyn Driver) -> Result<Vec<ObservedClient>, IdpError> {
+    let mut rows = Vec::new();
+    for page in 0.. {
+        let found = driver.list(page).await?;
+        let last = !found.more || found.rows.is_empty();
+        rows.extend(found.rows);
+        if last {
+            break;
+        }
+    }
+    Ok(rows)
 }
 
 /// Does anything differ that clients depend on?

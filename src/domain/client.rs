@@ -1,6 +1,9 @@
 //! An OAuth 2.0 client, as the operator wants it and as an identity provider shows it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +18,16 @@ pub enum ClientType {
     Confidential,
     /// It cannot: a browser or native application.
     Public,
+}
+
+impl ClientType {
+    /// As in the spec.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Confidential => "Confidential",
+            Self::Public => "Public",
+        }
+    }
 }
 
 /// An OAuth 2.0 grant type, by its registered name (RFC 7591, section 2; RFC 8628; RFC 8693).
@@ -101,6 +114,75 @@ impl SignatureAlgorithm {
     }
 }
 
+/// How the identity provider tells the application that a user's session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logout {
+    /// By which way.
+    pub channel: LogoutChannel,
+    /// Where it tells.
+    pub uri: String,
+    /// Must the notice name the session (`sid`)?
+    pub session_required: bool,
+}
+
+/// Ways of a logout notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogoutChannel {
+    /// Server to server (OIDC Back-Channel Logout 1.0).
+    Back,
+    /// Through the user's browser (OIDC Front-Channel Logout 1.0).
+    Front,
+}
+
+/// A custom claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its name; a `.` makes a claim within a claim.
+    pub name: String,
+    /// Where its value comes from.
+    pub source: ClaimSource,
+    /// The tokens that carry it.
+    pub tokens: BTreeSet<ClaimToken>,
+}
+
+/// Sources of claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimSource {
+    /// The user's groups, by their names or by their full paths.
+    Groups {
+        /// With their parents (`/a/b`)?
+        full_path: bool,
+    },
+    /// The user's roles of the whole issuer.
+    RealmRoles,
+    /// The user's roles of this very client.
+    ClientRoles,
+    /// The same for everybody.
+    Constant(String),
+    /// An attribute of the user.
+    UserAttribute(String),
+}
+
+/// Tokens that can carry a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ClaimToken {
+    /// The ID token.
+    IDToken,
+    /// The access token.
+    AccessToken,
+    /// The userinfo answer.
+    UserInfo,
+}
+
+/// Lifetimes of tokens, where the application cares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenLifetimes {
+    /// Of access tokens.
+    pub access: Option<Duration>,
+    /// Of refresh tokens, counted from their last use.
+    pub refresh: Option<Duration>,
+}
+
 /// A client as the spec wants it, every unset field resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredClient {
@@ -112,10 +194,18 @@ pub struct DesiredClient {
     pub client_type: ClientType,
     /// What people see on the login page.
     pub display_name: Option<String>,
-    /// A picture beside it.
+    /// What it is, for administrators.
+    pub description: Option<String>,
+    /// The application's start page.
+    pub homepage_uri: Option<String>,
+    /// A picture for the login page.
     pub logo_uri: Option<String>,
     /// Where the identity provider may send codes; the first one is special in output formats.
     pub redirect_uris: Vec<String>,
+    /// Where it may send users after logout; none: nowhere.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Origins of browser code that may call it (CORS); none: no origin.
+    pub web_origins: Vec<String>,
     /// The grants that the application uses.
     pub grant_types: BTreeSet<GrantType>,
     /// How it authenticates.
@@ -124,24 +214,57 @@ pub struct DesiredClient {
     pub pkce: Pkce,
     /// What it asks for.
     pub scopes: Vec<String>,
+    /// What it may also ask for.
+    pub optional_scopes: Vec<String>,
     /// The signature it expects on ID tokens, where it cares.
     pub id_token_alg: Option<SignatureAlgorithm>,
-    /// Names of the custom claims it asks for.
-    pub claims: Vec<String>,
+    /// How it is told that a session ended.
+    pub logout: Option<Logout>,
+    /// Custom claims, told apart by name.
+    pub claims: Vec<Claim>,
+    /// Lifetimes of tokens.
+    pub lifetimes: TokenLifetimes,
 }
 
 impl DesiredClient {
+    /// A confidential client that logs users in, with nothing set beyond that.
+    pub fn new(client_id: impl Into<String>, mark: Mark) -> Self {
+        Self {
+            client_id: client_id.into(),
+            mark,
+            client_type: ClientType::Confidential,
+            display_name: None,
+            description: None,
+            homepage_uri: None,
+            logo_uri: None,
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            web_origins: Vec::new(),
+            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
+            auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
+            pkce: Pkce::Optional,
+            scopes: vec![OPENID.to_owned()],
+            optional_scopes: Vec::new(),
+            id_token_alg: None,
+            logout: None,
+            claims: Vec::new(),
+            lifetimes: TokenLifetimes::default(),
+        }
+    }
+
     /// Does the identity provider hold a secret for it?
     pub fn has_secret(&self) -> bool {
         self.client_type == ClientType::Confidential
     }
 
-    /// What the application asks for: its scopes, and `offline_access` where refresh tokens need it (OIDC Core, section 11;
-    /// Dex gives none without).
-    pub fn requested_scopes(&self) -> Vec<String> {
-        const OFFLINE_ACCESS: &str = "offline_access";
+    /// What the application asks for: its scopes, and `offline_access` where refresh tokens need it (OIDC Core, section
+    /// 11; Dex gives none without, [`Model::refresh_needs_offline_access`](super::Model::refresh_needs_offline_access)).
+    pub fn requested_scopes(&self, refresh_needs_offline_access: bool) -> Vec<String> {
         let mut scopes = self.scopes.clone();
-        if self.uses(GrantType::RefreshToken) && !scopes.iter().any(|scope| scope == OFFLINE_ACCESS) {
+        if refresh_needs_offline_access
+            && self.uses(GrantType::RefreshToken)
+            && !scopes.iter().any(|scope| scope == OFFLINE_ACCESS)
+        {
             scopes.push(OFFLINE_ACCESS.to_owned());
         }
         scopes
@@ -152,6 +275,12 @@ impl DesiredClient {
         self.grant_types.contains(&grant)
     }
 }
+
+/// The scope that makes an OAuth request an OpenID Connect one (OIDC Core, section 3.1.2.1).
+pub const OPENID: &str = "openid";
+
+/// The scope that asks for refresh tokens beyond the user's session (OIDC Core, section 11).
+pub const OFFLINE_ACCESS: &str = "offline_access";
 
 /// What an identity provider shows of a client's secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,26 +293,32 @@ pub enum ObservedSecret {
     Shown(ClientSecret),
 }
 
+/// What the operator manages of a client, by field of the spec (`redirectURIs`; parts of a field that are written one by one
+/// have a name each: `scopes.profile`), in the driver's normal form: equal texts mean the same, whatever the order or the
+/// defaults that the server adds. What is not set has no entry.
+pub type Fields = BTreeMap<String, String>;
+
+/// Name of the field that tells confidential clients from public ones.
+pub const FIELD_TYPE: &str = "type";
+
 /// A client as an identity provider shows it, reduced to what the operator manages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedClient {
     /// The OAuth client identifier.
     pub client_id: String,
+    /// The provider's own identifier of it.
+    pub remote_id: String,
     /// The marks that it carries; none where there is none.
     pub marks: Vec<String>,
-    /// Confidential or public.
-    pub client_type: ClientType,
-    /// As shown on the login page.
-    pub display_name: Option<String>,
-    /// A picture beside it.
-    pub logo_uri: Option<String>,
-    /// Registered redirect URIs, in the provider's order.
-    pub redirect_uris: Vec<String>,
     /// The secret, where it is shown.
     pub secret: ObservedSecret,
-    /// Powers that it has beyond any spec, in the provider's own words; each is drift. Dex: other clients in
-    /// `trusted_peers`, which may obtain tokens for this one.
-    pub extra_grants: Vec<String>,
+    /// Did somebody switch it off there? The operator never does, and never undoes it.
+    pub disabled: bool,
+    /// What the operator manages. Powers beyond any spec are fields, too, that no spec ever wants (Dex: other clients in
+    /// `trustedPeers`, which may obtain tokens for this one).
+    pub fields: Fields,
+    /// The provider's identifiers of parts, and what must be handed back unchanged; no evidence of anything.
+    pub handles: BTreeMap<String, String>,
 }
 
 impl ObservedClient {
@@ -194,5 +329,24 @@ impl ObservedClient {
             [one] => Mark::parse(one).map_or(super::Ownership::Foreign, |mark| mine.judge(Some(&mark))),
             _ => super::Ownership::Foreign,
         }
+    }
+
+    /// Confidential, as far as it says so?
+    pub fn is_confidential(&self) -> bool {
+        self.fields.get(FIELD_TYPE).map(String::as_str) == Some(ClientType::Confidential.as_str())
+    }
+
+    /// Alike in everything that both show?
+    pub fn looks_like(&self, other: &Self) -> bool {
+        let secrets = match (&self.secret, &other.secret) {
+            (ObservedSecret::NotShown, _) | (_, ObservedSecret::NotShown) => true,
+            (one, another) => one == another,
+        };
+        secrets
+            && self.client_id == other.client_id
+            && self.remote_id == other.remote_id
+            && self.marks == other.marks
+            && self.disabled == other.disabled
+            && self.fields == other.fields
     }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong at an identity provider, and what each failure asks of us.
 
+use std::time::Duration;
+
 /// The kinds of failure that a driver tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IdpErrorKind {
@@ -13,6 +15,8 @@ pub enum IdpErrorKind {
     Unauthorized,
     /// The credentials are good, the rights are missing.
     Forbidden,
+    /// There is no such realm.
+    RealmNotFound,
     /// The client ID is taken.
     Taken,
     /// The identity provider refuses this write for good (validation, a static client).
@@ -52,7 +56,12 @@ pub struct IdpError {
     pub operation: &'static str,
     /// What went wrong, bounded, without secrets.
     pub message: String,
+    /// How long the server asks to wait (`Retry-After`, RFC 9110, section 10.2.3), bounded.
+    pub retry_after: Option<Duration>,
 }
+
+/// Longest wait that a server is granted: it may ask for days.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Longest piece of foreign text that is passed on.
 const MAX_MESSAGE: usize = 300;
@@ -64,6 +73,16 @@ impl IdpError {
             kind,
             operation,
             message: bounded(message.as_ref()),
+            retry_after: None,
+        }
+    }
+
+    /// The same, from a server that asks to be left alone for a while.
+    #[must_use]
+    pub fn after(self, wait: Option<Duration>) -> Self {
+        Self {
+            retry_after: wait.map(|wait| wait.min(MAX_RETRY_AFTER)),
+            ..self
         }
     }
 
@@ -72,7 +91,9 @@ impl IdpError {
         match self.kind {
             IdpErrorKind::Unreachable | IdpErrorKind::Timeout | IdpErrorKind::Server => ErrorClass::Transient,
             IdpErrorKind::Throttled => ErrorClass::Throttled,
-            IdpErrorKind::Unauthorized | IdpErrorKind::Forbidden | IdpErrorKind::Tls => ErrorClass::Auth,
+            IdpErrorKind::Unauthorized | IdpErrorKind::Forbidden | IdpErrorKind::RealmNotFound | IdpErrorKind::Tls => {
+                ErrorClass::Auth
+            }
             IdpErrorKind::Taken | IdpErrorKind::Refused | IdpErrorKind::Unsupported => ErrorClass::User,
             IdpErrorKind::Protocol => ErrorClass::Bug,
         }
@@ -86,6 +107,7 @@ impl IdpError {
                 | IdpErrorKind::Refused
                 | IdpErrorKind::Unauthorized
                 | IdpErrorKind::Forbidden
+                | IdpErrorKind::RealmNotFound
                 | IdpErrorKind::Unsupported
         )
     }

@@ -68,4 +68,6 @@ pub struct ProviderFacts {
     pub ca_expiry: Option<Timestamp>,
     /// May delivered endpoints be plain http?
     pub insecure_endpoints_allowed: bool,
+    /// The scopes that a client can be given, where the admin API lists them.
+    pub scopes: Option<BTreeSet<String>>,
 }

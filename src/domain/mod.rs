@@ -17,8 +17,8 @@ pub mod secret;
 pub mod vocabulary;
 
 pub use client::{
-    ClientType, DesiredClient, GrantType, ObservedClient, ObservedSecret, Pkce, SignatureAlgorithm,
-    TokenEndpointAuthMethod,
+    Claim, ClaimSource, ClaimToken, ClientType, DesiredClient, Fields, GrantType, Logout, LogoutChannel,
+    ObservedClient, ObservedSecret, Pkce, SignatureAlgorithm, TokenEndpointAuthMethod, TokenLifetimes,
 };
 pub use discovery::IssuerError;
 pub use error::{ErrorClass, IdpError, IdpErrorKind};

@@ -1,12 +1,13 @@
 //! The contract between `plan` and a driver's pure half: what an identity provider can do, and what must change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    client::{DesiredClient, ObservedClient},
+    client::{DesiredClient, ObservedClient, ObservedSecret},
+    error::bounded,
     facts::ProviderFacts,
     secret::ClientSecret,
 };
@@ -77,8 +78,8 @@ pub struct Assessment {
 /// One managed field that differs. Values of secrets are never in here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldChange {
-    /// The field of the spec (`redirectURIs`, `secret`, `mark`).
-    pub field: &'static str,
+    /// The field of the spec (`redirectURIs`, `claims.groups`), or `secret`, `mark`, `clientID`.
+    pub field: String,
     /// As it is, for people.
     pub from: String,
     /// As it shall be, for people.
@@ -92,6 +93,74 @@ pub struct RemoteDiff {
     pub changes: Vec<FieldChange>,
     /// Is deleting and creating again the only way to get there?
     pub recreate: bool,
+}
+
+/// [`FieldChange::field`] of the client secret.
+pub const SECRET: &str = "secret";
+/// [`FieldChange::field`] of the ownership mark.
+pub const MARK: &str = "mark";
+/// [`FieldChange::field`] of a client that was renamed.
+pub const CLIENT_ID: &str = "clientID";
+
+impl RemoteDiff {
+    /// Compares how a client looks with how it should; `recreate` names the changes that cannot be made in place. A secret
+    /// that one of both does not show says nothing.
+    pub fn between(
+        observed: &ObservedClient,
+        wanted: &ObservedClient,
+        recreate: impl Fn(&FieldChange) -> bool,
+    ) -> Self {
+        let mut changes = Vec::new();
+        let mut note = |field: &str, from: &str, to: &str| {
+            if from != to {
+                changes.push(FieldChange {
+                    field: field.to_owned(),
+                    from: bounded(from),
+                    to: bounded(to),
+                });
+            }
+        };
+        note(CLIENT_ID, &observed.client_id, &wanted.client_id);
+        note(MARK, &observed.marks.join(" "), &wanted.marks.join(" "));
+        let names: BTreeSet<&String> = observed.fields.keys().chain(wanted.fields.keys()).collect();
+        for name in names {
+            let value = |client: &'_ ObservedClient| client.fields.get(name).cloned().unwrap_or_default();
+            note(name, &value(observed), &value(wanted));
+        }
+        match (&observed.secret, &wanted.secret) {
+            (ObservedSecret::NotShown, _) | (_, ObservedSecret::NotShown) => {}
+            (found, wanted) if found == wanted => {}
+            (ObservedSecret::Absent, _) => note(SECRET, "none", "ours"),
+            (_, ObservedSecret::Absent) => note(SECRET, "one", "none"),
+            _ => note(SECRET, "another", "ours"),
+        }
+        let recreate = changes.iter().any(recreate);
+        Self { changes, recreate }
+    }
+
+    /// Is this field among those that differ?
+    pub fn changes(&self, field: &str) -> bool {
+        self.changes.iter().any(|change| change.field == field)
+    }
+}
+
+impl ObservedClient {
+    /// As it looks once the `changed` fields are as in `wanted`.
+    #[must_use]
+    pub fn with(mut self, changed: &RemoteDiff, wanted: &Self) -> Self {
+        for change in &changed.changes {
+            match change.field.as_str() {
+                SECRET => self.secret = wanted.secret.clone(),
+                MARK => self.marks.clone_from(&wanted.marks),
+                CLIENT_ID => self.client_id.clone_from(&wanted.client_id),
+                field => match wanted.fields.get(field) {
+                    Some(value) => drop(self.fields.insert(field.to_owned(), value.clone())),
+                    None => drop(self.fields.remove(field)),
+                },
+            }
+        }
+        self
+    }
 }
 
 /// What a try of the client's credentials at the token endpoint says.
@@ -110,13 +179,33 @@ pub trait Model: Send + Sync {
     /// What this provider can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// Must an application ask for `offline_access` to be given refresh tokens (OIDC Core, section 11)?
+    fn refresh_needs_offline_access(&self) -> bool;
+
     /// What cannot work there, and who enforces what can.
     fn assess(&self, desired: &DesiredClient, facts: &ProviderFacts) -> Assessment;
 
-    /// What separates `observed` from `desired`. `secret` is the one that shall be valid (none for public clients);
-    /// an observation that does not show the secret says nothing of it.
-    fn diff(&self, desired: &DesiredClient, secret: Option<&ClientSecret>, observed: &ObservedClient) -> RemoteDiff;
-
-    /// How the client looks right after it was created from `desired`, so that what was just written need not be read.
+    /// How the client looks right after it was created from `desired`: what it should look like, and what need not be read
+    /// after it was written. `secret` is the one that shall be valid; a confidential client without one shows nothing of it.
     fn created(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> ObservedClient;
+
+    /// What separates `observed` from `desired`.
+    fn diff(&self, desired: &DesiredClient, secret: Option<&ClientSecret>, observed: &ObservedClient) -> RemoteDiff {
+        RemoteDiff::between(observed, &self.created(desired, secret), |_| false)
+    }
+
+    /// The changes that the next request to the provider makes, of those that are still open. All, unless parts of a client
+    /// have endpoints of their own. At least one.
+    fn next_request(&self, open: RemoteDiff) -> RemoteDiff {
+        open
+    }
+}
+
+/// The secret of a client made from `desired`, as [`Model::created`] shows it.
+pub fn created_secret(desired: &DesiredClient, secret: Option<&ClientSecret>) -> ObservedSecret {
+    match secret {
+        _ if !desired.has_secret() => ObservedSecret::Absent,
+        Some(secret) => ObservedSecret::Shown(secret.clone()),
+        None => ObservedSecret::NotShown,
+    }
 }

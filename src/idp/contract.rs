@@ -3,21 +3,32 @@
 //! A case is a function that tells what went wrong instead of panicking, so that it can run anywhere: `cargo test`,
 //! e2e, or by hand against a server. Each works on clients of its own, cleans up, and leaves other clients alone.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
 use super::{Created, Credentials, Driver, Written};
 use crate::domain::{
-    ClientSecret, ClientType, DesiredClient, Endpoints, GrantType, IdpErrorKind, Mark, MarkUid, ObservedClient,
-    ObservedSecret, OwnerId, Ownership, Pkce, Proof, RemoteDiff, ResourceName, TokenEndpointAuthMethod,
+    Claim, ClaimSource, ClaimToken, ClientSecret, ClientType, DesiredClient, Endpoints, GrantType, IdpErrorKind,
+    Logout, LogoutChannel, Mark, MarkUid, ObservedClient, ObservedSecret, OwnerId, Ownership, Pkce, Proof, RemoteDiff,
+    ResourceName, SignatureAlgorithm, Support, TokenEndpointAuthMethod, TokenLifetimes,
 };
 
 /// What the cases need to know.
-#[derive(Clone, Debug)]
 pub struct Fixture {
     prefix: String,
     endpoints: Option<Endpoints>,
+    page: usize,
+    stranger: Option<Box<dyn Driver>>,
+    silent: Option<Box<dyn Driver>>,
+}
+
+impl std::fmt::Debug for Fixture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fixture")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Fixture {
@@ -27,24 +38,41 @@ impl Fixture {
         Self {
             prefix: prefix.into(),
             endpoints,
+            page: 2,
+            stranger: None,
+            silent: None,
         }
+    }
+
+    /// The list shows so many clients on a page: enough are made to fill more than one.
+    #[must_use]
+    pub fn with_page(mut self, page: usize) -> Self {
+        self.page = page;
+        self
+    }
+
+    /// A driver for the same server with credentials that it does not accept.
+    #[must_use]
+    pub fn with_stranger(mut self, driver: Box<dyn Driver>) -> Self {
+        self.stranger = Some(driver);
+        self
+    }
+
+    /// A driver, of a short timeout, for a server that accepts connections and never answers.
+    #[must_use]
+    pub fn with_silent(mut self, driver: Box<dyn Driver>) -> Self {
+        self.silent = Some(driver);
+        self
     }
 
     /// A confidential client as most are, and its secret.
     pub fn client(&self, name: &str) -> (DesiredClient, ClientSecret) {
+        let mark = self.mark(name, MarkUid::Uid("1b671a64-40d5-491e-99b0-da01ff1f3341".to_owned()));
         let client = DesiredClient {
-            client_id: format!("{}_{name}", self.prefix),
-            mark: self.mark(name, MarkUid::Uid("1b671a64-40d5-491e-99b0-da01ff1f3341".to_owned())),
-            client_type: ClientType::Confidential,
             display_name: Some("Contract".to_owned()),
             logo_uri: Some("https://app.example.com/logo.png".to_owned()),
             redirect_uris: vec!["https://app.example.com/callback".to_owned()],
-            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
-            auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
-            pkce: Pkce::Optional,
-            scopes: vec!["openid".to_owned()],
-            id_token_alg: None,
-            claims: Vec::new(),
+            ..DesiredClient::new(format!("{}_{name}", self.prefix), mark)
         };
         (client, ClientSecret::generate())
     }
@@ -107,6 +135,12 @@ pub const CASES: &[Case] = &[
     ("odd-values-survive", |s| Box::pin(odd_values_survive(s))),
     ("odd-secrets-prove", |s| Box::pin(odd_secrets_prove(s))),
     ("credentials-are-proven", |s| Box::pin(credentials_are_proven(s))),
+    ("list-has-pages", |s| Box::pin(list_has_pages(s))),
+    ("what-is-added-by-hand-stays", |s| {
+        Box::pin(a_change_leaves_other_fields_alone(s))
+    }),
+    ("strangers-are-refused", |s| Box::pin(strangers_are_refused(s))),
+    ("silence-ends", |s| Box::pin(silence_ends(s))),
 ];
 
 /// Runs all cases, one after the other.
@@ -147,12 +181,16 @@ impl Subject<'_> {
     }
 
     async fn clean(&self) -> Outcome {
-        let (desired, _) = self.client();
-        self.driver
-            .delete(&desired.client_id)
-            .await
-            .map(drop)
-            .map_err(|error| format!("cleaning up: {error}"))
+        self.remove(&self.client().0).await
+    }
+
+    async fn remove(&self, desired: &DesiredClient) -> Outcome {
+        let told = |error| format!("cleaning up: {error}");
+        let found = self.driver.get(&desired.client_id, &desired.mark).await.map_err(told)?;
+        match found {
+            Some(client) => self.driver.delete(&client).await.map(drop).map_err(told),
+            None => Ok(()),
+        }
     }
 
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Outcome {
@@ -161,23 +199,49 @@ impl Subject<'_> {
     }
 
     async fn get(&self, desired: &DesiredClient) -> Result<ObservedClient, String> {
-        let found = self.driver.get(&desired.client_id).await.map_err(text)?;
+        let found = self.find(desired).await?;
         found.ok_or_else(|| "the client is not there".to_owned())
     }
 
-    /// Brings the client to `desired` as the executor does, and checks that nothing differs then.
+    async fn find(&self, desired: &DesiredClient) -> Result<Option<ObservedClient>, String> {
+        self.driver.get(&desired.client_id, &desired.mark).await.map_err(text)
+    }
+
+    /// Brings the client to `desired` as plan and executor do, and checks that nothing differs then.
     async fn bring(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Outcome {
         let model = self.driver.model();
-        let diff = model.diff(desired, secret, &self.get(desired).await?);
+        let mut observed = self.get(desired).await?;
+        let mut diff = model.diff(desired, secret, &observed);
         if diff.recreate {
-            let deleted = self.driver.delete(&desired.client_id).await.map_err(text)?;
+            let deleted = self.driver.delete(&observed).await.map_err(text)?;
             same("the answer to delete", &deleted, &Written::Done)?;
             self.create(desired, secret).await?;
-        } else if !diff.changes.is_empty() {
-            let updated = self.driver.update(desired, secret, &diff).await.map_err(text)?;
-            same("the answer to update", &updated, &Written::Done)?;
+        } else {
+            let wanted = model.created(desired, secret);
+            while !diff.changes.is_empty() {
+                let request = model.next_request(diff);
+                let updated = self.driver.update(&observed, desired, secret, &request).await;
+                same("the answer to update", &updated.map_err(text)?, &Written::Done)?;
+                observed = observed.with(&request, &wanted);
+                diff = model.diff(desired, secret, &observed);
+            }
         }
         self.stands(desired, secret).await
+    }
+
+    async fn list(&self) -> Result<Option<Vec<ObservedClient>>, String> {
+        let mut rows = Vec::new();
+        for page in 0.. {
+            let found = match self.driver.list(page).await {
+                Err(error) if error.kind == IdpErrorKind::Unsupported => return Ok(None),
+                found => found.map_err(text)?,
+            };
+            rows.extend(found.rows);
+            if !found.more {
+                break;
+            }
+        }
+        Ok(Some(rows))
     }
 
     /// The client is there, ours, and as `desired` says.
@@ -227,7 +291,12 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> 
 
 async fn probe(s: &Subject<'_>) -> Outcome {
     let info = s.driver.probe().await.map_err(text)?;
-    same("an empty version", &info.version.is_empty(), &false)
+    same(
+        "an empty version",
+        &info.version.as_deref(),
+        &info.version.as_deref().filter(|version| !version.is_empty()),
+    )?;
+    same("an empty product", &info.product.is_empty(), &false)
 }
 
 async fn create_shows_all(s: &Subject<'_>) -> Outcome {
@@ -237,14 +306,10 @@ async fn create_shows_all(s: &Subject<'_>) -> Outcome {
     let observed = s.get(&desired).await?;
     let expected = s.driver.model().created(&desired, Some(&secret));
     // A provider may keep secrets to itself; what it shows must be right.
-    let expected = match observed.secret {
-        ObservedSecret::NotShown => ObservedClient {
-            secret: ObservedSecret::NotShown,
-            ..expected
-        },
-        _ => expected,
-    };
-    same("the client", &observed, &expected)
+    if observed.looks_like(&expected) {
+        return Ok(());
+    }
+    Err(format!("the client is {observed:?}, expected {expected:?}"))
 }
 
 async fn create_twice_is_taken(s: &Subject<'_>) -> Outcome {
@@ -267,11 +332,7 @@ async fn create_needs_a_secret(s: &Subject<'_>) -> Outcome {
         Err(error) => same("the kind of the error", &error.kind, &IdpErrorKind::Refused)?,
         Ok(created) => return Err(format!("a confidential client without a secret is {created:?}")),
     }
-    same(
-        "the client",
-        &s.driver.get(&desired.client_id).await.map_err(text)?,
-        &None,
-    )
+    same("the client", &s.find(&desired).await?, &None)
 }
 
 async fn public_has_no_secret(s: &Subject<'_>) -> Outcome {
@@ -284,9 +345,8 @@ async fn public_has_no_secret(s: &Subject<'_>) -> Outcome {
 async fn list_shows_it(s: &Subject<'_>) -> Outcome {
     let (desired, secret) = s.client();
     s.create(&desired, Some(&secret)).await?;
-    let listed = match s.driver.list().await {
-        Err(error) if error.kind == IdpErrorKind::Unsupported => return Ok(()),
-        listed => listed.map_err(text)?,
+    let Some(listed) = s.list().await? else {
+        return Ok(());
     };
     let rows: Vec<_> = listed
         .iter()
@@ -307,95 +367,160 @@ async fn get_missing_is_none(s: &Subject<'_>) -> Outcome {
     let (desired, _) = s.client();
     for odd in ["", "-other", ".", "%2e", " x", "é"] {
         let id = format!("{}{odd}", desired.client_id);
-        same(&format!("{id:?}"), &s.driver.get(&id).await.map_err(text)?, &None)?;
+        same(
+            &format!("{id:?}"),
+            &s.driver.get(&id, &desired.mark).await.map_err(text)?,
+            &None,
+        )?;
     }
     Ok(())
 }
 
 async fn update_missing_is_not_found(s: &Subject<'_>) -> Outcome {
     let (desired, secret) = s.client();
+    let missing = s.driver.model().created(&desired, Some(&secret));
     let updated = s
         .driver
-        .update(&desired, Some(&secret), &RemoteDiff::default())
+        .update(&missing, &desired, Some(&secret), &RemoteDiff::default())
         .await
         .map_err(text)?;
     same("the answer", &updated, &Written::NotFound)?;
-    same(
-        "the client",
-        &s.driver.get(&desired.client_id).await.map_err(text)?,
-        &None,
-    )
+    same("the client", &s.find(&desired).await?, &None)
 }
 
 async fn delete_twice_is_not_found(s: &Subject<'_>) -> Outcome {
     let (desired, secret) = s.client();
     s.create(&desired, Some(&secret)).await?;
-    same(
-        "the first answer",
-        &s.driver.delete(&desired.client_id).await.map_err(text)?,
-        &Written::Done,
-    )?;
-    same(
-        "the client",
-        &s.driver.get(&desired.client_id).await.map_err(text)?,
-        &None,
-    )?;
-    same(
-        "the second answer",
-        &s.driver.delete(&desired.client_id).await.map_err(text)?,
-        &Written::NotFound,
-    )
+    let client = s.get(&desired).await?;
+    for (which, expected) in [("first", Written::Done), ("second", Written::NotFound)] {
+        let answer = s.driver.delete(&client).await.map_err(text)?;
+        same(&format!("the {which} answer"), &answer, &expected)?;
+        same("the client", &s.find(&desired).await?, &None)?;
+    }
+    Ok(())
 }
 
 async fn fields_forth_and_back(s: &Subject<'_>) -> Outcome {
     let (original, secret) = s.client();
     s.create(&original, Some(&secret)).await?;
-    let uris = |uris: &[&str]| uris.iter().map(|uri| (*uri).to_owned()).collect::<Vec<_>>();
-    let (first, second) = ("https://app.example.com/callback", "https://app.example.com/second");
-    for changed in [
-        DesiredClient {
-            redirect_uris: uris(&[second]),
-            ..original.clone()
-        },
-        DesiredClient {
-            redirect_uris: uris(&[first, second]),
-            ..original.clone()
-        },
-        DesiredClient {
-            redirect_uris: uris(&[second, first]),
-            ..original.clone()
-        },
-        DesiredClient {
-            redirect_uris: Vec::new(),
-            ..original.clone()
-        },
-        DesiredClient {
-            display_name: Some("Another".to_owned()),
-            ..original.clone()
-        },
-        DesiredClient {
-            display_name: None,
-            ..original.clone()
-        },
-        DesiredClient {
-            logo_uri: Some("https://app.example.com/other.png".to_owned()),
-            ..original.clone()
-        },
-        DesiredClient {
-            logo_uri: None,
-            ..original.clone()
-        },
-        DesiredClient {
-            display_name: None,
-            logo_uri: None,
-            redirect_uris: Vec::new(),
-            ..original.clone()
-        },
-    ] {
-        s.bring(&changed, Some(&secret)).await?;
-        s.bring(&original, Some(&secret)).await?;
+    let supported = s.driver.model().capabilities().fields;
+    for (field, changed) in variants(&original) {
+        if supported.get(field) != Some(&Support::PerClient) {
+            continue;
+        }
+        for (desired, way) in [(&changed, "forth"), (&original, "back")] {
+            let brought = s.bring(desired, Some(&secret)).await;
+            brought.map_err(|why| format!("{field}, {way}: {why}"))?;
+        }
     }
     Ok(())
+}
+
+/// The client with one field changed, and with what it has cleared; several times a field where it has several forms.
+fn variants(original: &DesiredClient) -> Vec<(&'static str, DesiredClient)> {
+    const APP: &str = "https://app.example.com";
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let uris = |paths: &[&str]| paths.iter().map(|path| format!("{APP}{path}")).collect::<Vec<_>>();
+    let mut found = Vec::new();
+    let mut with = |field, change: &dyn Fn(&mut DesiredClient)| {
+        let mut desired = original.clone();
+        change(&mut desired);
+        found.push((field, desired));
+    };
+    for paths in [
+        &["/second"][..],
+        &["/callback", "/second"],
+        &["/second", "/callback"],
+        &[],
+    ] {
+        with("redirectURIs", &|c| c.redirect_uris = uris(paths));
+        with("postLogoutRedirectURIs", &|c| c.post_logout_redirect_uris = uris(paths));
+    }
+    for name in [Some("Another"), None] {
+        with("displayName", &|c| c.display_name = name.map(str::to_owned));
+        with("description", &|c| c.description = name.map(str::to_owned));
+        with("logoURI", &|c| {
+            c.logo_uri = name.map(|name| format!("{APP}/{name}.png"))
+        });
+        with("homepageURI", &|c| {
+            c.homepage_uri = name.map(|name| format!("{APP}/{name}"))
+        });
+    }
+    with("displayName", &|c| {
+        (c.display_name, c.logo_uri, c.redirect_uris) = (None, None, Vec::new());
+    });
+    with("webOrigins", &|c| c.web_origins = texts(&[APP]));
+    with("webOrigins", &|c| {
+        c.web_origins = texts(&[APP, "http://localhost:8080"])
+    });
+    for grants in [
+        &[GrantType::AuthorizationCode, GrantType::RefreshToken][..],
+        &[GrantType::ClientCredentials],
+        &[GrantType::DeviceCode, GrantType::RefreshToken],
+        &[GrantType::AuthorizationCode, GrantType::TokenExchange],
+    ] {
+        with("grantTypes", &|c| c.grant_types = grants.iter().copied().collect());
+    }
+    with("tokenEndpointAuthMethod", &|c| {
+        c.auth_method = TokenEndpointAuthMethod::ClientSecretPost;
+    });
+    with("pkce", &|c| c.pkce = Pkce::Required);
+    for algorithm in [SignatureAlgorithm::RS256, SignatureAlgorithm::ES256] {
+        with("idTokenSignedResponseAlg", &|c| c.id_token_alg = Some(algorithm));
+    }
+    with("scopes", &|c| c.scopes = texts(&["openid", "profile"]));
+    with("scopes", &|c| {
+        c.scopes = texts(&["openid", "profile", "email", "offline_access"])
+    });
+    with("optionalScopes", &|c| c.optional_scopes = texts(&["phone", "address"]));
+    with("optionalScopes", &|c| {
+        (c.scopes, c.optional_scopes) = (texts(&["openid", "phone"]), texts(&["profile"]));
+    });
+    with("optionalScopes", &|c| {
+        (c.scopes, c.optional_scopes) = (texts(&["openid", "profile"]), texts(&["phone"]));
+    });
+    for (channel, session_required) in [
+        (LogoutChannel::Back, true),
+        (LogoutChannel::Back, false),
+        (LogoutChannel::Front, true),
+        (LogoutChannel::Front, false),
+    ] {
+        with("logout", &|c| {
+            c.logout = Some(Logout {
+                channel,
+                uri: format!("{APP}/logout"),
+                session_required,
+            });
+        });
+    }
+    for (access, refresh) in [(Some(60), None), (None, Some(600)), (Some(120), Some(900))] {
+        with("tokenLifetimes", &|c| {
+            c.lifetimes = TokenLifetimes {
+                access: access.map(Duration::from_secs),
+                refresh: refresh.map(Duration::from_secs),
+            };
+        });
+    }
+    for source in [
+        ClaimSource::Groups { full_path: false },
+        ClaimSource::Groups { full_path: true },
+        ClaimSource::RealmRoles,
+        ClaimSource::ClientRoles,
+        ClaimSource::Constant("gold, \"quoted\" & <odd> 漢字".to_owned()),
+        ClaimSource::UserAttribute("department".to_owned()),
+    ] {
+        let claim = |name: &str, tokens: &[ClaimToken]| Claim {
+            name: name.to_owned(),
+            source: source.clone(),
+            tokens: tokens.iter().copied().collect(),
+        };
+        let all = [ClaimToken::IDToken, ClaimToken::AccessToken, ClaimToken::UserInfo];
+        with("claims", &|c| c.claims = vec![claim("first", &all)]);
+        with("claims", &|c| {
+            c.claims = vec![claim("first", &all[..1]), claim("in.another", &all[1..])];
+        });
+    }
+    found
 }
 
 async fn secret_is_replaced(s: &Subject<'_>) -> Outcome {
@@ -448,7 +573,7 @@ async fn update_changes_nothing_else(s: &Subject<'_>) -> Outcome {
     let before = s.get(&desired).await?;
     let updated = s
         .driver
-        .update(&desired, Some(&secret), &RemoteDiff::default())
+        .update(&before, &desired, Some(&secret), &RemoteDiff::default())
         .await
         .map_err(text)?;
     same("the answer", &updated, &Written::Done)?;
@@ -462,7 +587,8 @@ async fn update_refuses_a_recreation(s: &Subject<'_>) -> Outcome {
         changes: Vec::new(),
         recreate: true,
     };
-    match s.driver.update(&desired, Some(&secret), &impossible).await {
+    let observed = s.get(&desired).await?;
+    match s.driver.update(&observed, &desired, Some(&secret), &impossible).await {
         Err(error) => same("the kind of the error", &error.kind, &IdpErrorKind::Unsupported)?,
         Ok(written) => return Err(format!("an update that needs a re-creation is {written:?}")),
     }
@@ -493,15 +619,12 @@ async fn odd_secrets_prove(s: &Subject<'_>) -> Outcome {
         TokenEndpointAuthMethod::ClientSecretBasic,
         TokenEndpointAuthMethod::ClientSecretPost,
     ] {
-        s.proves(
-            &DesiredClient {
-                auth_method,
-                ..desired.clone()
-            },
-            &odd,
-            &Proof::Proven,
-        )
-        .await?;
+        let desired = DesiredClient {
+            auth_method,
+            ..desired.clone()
+        };
+        s.bring(&desired, Some(&odd)).await?;
+        s.proves(&desired, &odd, &Proof::Proven).await?;
     }
     Ok(())
 }
@@ -519,8 +642,105 @@ async fn credentials_are_proven(s: &Subject<'_>) -> Outcome {
             auth_method,
             ..desired.clone()
         };
+        s.bring(&desired, Some(&secret)).await?;
         s.proves(&desired, &secret, &Proof::Proven).await?;
         s.proves(&desired, &wrong, &Proof::Disproven).await?;
+    }
+    Ok(())
+}
+
+async fn list_has_pages(s: &Subject<'_>) -> Outcome {
+    let (desired, secret) = s.client();
+    let many: Vec<DesiredClient> = (0..=s.fixture.page)
+        .map(|number| DesiredClient {
+            client_id: format!("{}-{number}", desired.client_id),
+            mark: s
+                .fixture
+                .mark(&format!("{}-{number}", s.name), desired.mark.uid.clone()),
+            ..desired.clone()
+        })
+        .collect();
+    for desired in &many {
+        s.remove(desired).await?;
+        s.create(desired, Some(&secret)).await?;
+    }
+    let listed = s.list().await;
+    for desired in &many {
+        s.remove(desired).await?;
+    }
+    let Some(listed) = listed? else { return Ok(()) };
+    for desired in &many {
+        let rows = listed.iter().filter(|row| row.client_id == desired.client_id).count();
+        same(&format!("the number of rows of {}", desired.client_id), &rows, &1)?;
+    }
+    Ok(())
+}
+
+/// A request carries what it changes, and nothing that the spec says besides.
+async fn a_change_leaves_other_fields_alone(s: &Subject<'_>) -> Outcome {
+    let (original, secret) = s.client();
+    s.create(&original, Some(&secret)).await?;
+    let other = DesiredClient {
+        display_name: Some("Not yet".to_owned()),
+        redirect_uris: vec!["https://app.example.com/second".to_owned()],
+        ..original.clone()
+    };
+    let observed = s.get(&original).await?;
+    let mut diff = s.driver.model().diff(&other, None, &observed);
+    diff.changes.retain(|change| change.field == "displayName");
+    same("the changes", &diff.changes.len(), &1)?;
+    let updated = s.driver.update(&observed, &other, None, &diff).await.map_err(text)?;
+    same("the answer", &updated, &Written::Done)?;
+    let expected = DesiredClient {
+        display_name: other.display_name,
+        ..original
+    };
+    s.stands(&expected, Some(&secret)).await
+}
+
+async fn strangers_are_refused(s: &Subject<'_>) -> Outcome {
+    let Some(stranger) = &s.fixture.stranger else {
+        return Ok(());
+    };
+    let (desired, secret) = s.client();
+    let answers = [
+        stranger.probe().await.map(drop),
+        stranger.list(0).await.map(drop),
+        stranger.get(&desired.client_id, &desired.mark).await.map(drop),
+        stranger.create(&desired, Some(&secret)).await.map(drop),
+    ];
+    for answer in answers {
+        match answer {
+            // Dex refuses strangers in the TLS handshake.
+            Err(error) if matches!(error.kind, IdpErrorKind::Unauthorized | IdpErrorKind::Tls) => {
+                same(
+                    "a secret in the text",
+                    &error.to_string().contains(secret.expose()),
+                    &false,
+                )?;
+            }
+            other => return Err(format!("a stranger is answered {other:?}")),
+        }
+    }
+    same("the client", &s.find(&desired).await?, &None)
+}
+
+async fn silence_ends(s: &Subject<'_>) -> Outcome {
+    let Some(silent) = &s.fixture.silent else {
+        return Ok(());
+    };
+    let (desired, secret) = s.client();
+    let answers = [
+        silent.probe().await.map(drop),
+        silent.list(0).await.map(drop),
+        silent.get(&desired.client_id, &desired.mark).await.map(drop),
+        silent.create(&desired, Some(&secret)).await.map(drop),
+    ];
+    for answer in answers {
+        match answer {
+            Err(error) => same("the kind of the error", &error.kind, &IdpErrorKind::Timeout)?,
+            Ok(()) => return Err("an answer came from nowhere".to_owned()),
+        }
     }
     Ok(())
 }

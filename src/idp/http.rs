@@ -9,12 +9,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::{
-    Certificate, Client, Identity, RequestBuilder, Url,
-    header::{HeaderMap, LOCATION},
+    Certificate, Client, Identity, Method, RequestBuilder, Url,
+    header::{HeaderMap, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 
 use super::{
     Transport,
@@ -25,11 +27,15 @@ use crate::domain::{IdpError, IdpErrorKind, error::bounded, pem::CaBundle};
 /// As other servers see us.
 pub const USER_AGENT: &str = concat!("oidc-operator/", env!("CARGO_PKG_VERSION"));
 
-/// Largest answer that is read. A discovery document has some kilobytes, a page of clients some hundred.
-pub const MAX_BODY_BYTES: usize = 1 << 20;
+/// Largest answer that is read. A discovery document has some kilobytes, a page of clients some hundred; of clients with
+/// hundreds of addresses some thousand.
+pub const MAX_BODY_BYTES: usize = 8 << 20;
 
 /// A connection that is not there after this long will not come: what is left of the deadline is for the answer.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections that are kept for the next call: as many as calls under way at once, unless somebody raised that.
+const MAX_IDLE: usize = 8;
 
 /// Operation of errors in what was configured rather than in a call.
 pub(crate) const CONFIGURATION: &str = "configuration";
@@ -43,6 +49,8 @@ pub struct Answer {
     pub body: AnswerBody,
     /// `Location`, bounded.
     pub location: Option<String>,
+    /// `Retry-After`: how long the server asks to wait (RFC 9110, section 10.2.3).
+    pub retry_after: Option<Duration>,
 }
 
 /// A body whose `Debug` tells its length only.
@@ -89,7 +97,7 @@ impl HttpClient {
             .redirect(Policy::none())
             .referer(false)
             // One host a client; a resync must not leave a heap of idle connections behind.
-            .pool_max_idle_per_host(4)
+            .pool_max_idle_per_host(MAX_IDLE)
             .pool_idle_timeout(Duration::from_secs(60));
         if let Some(pem) = &transport.certificate_authority {
             let roots = ca(pem)?
@@ -98,7 +106,11 @@ impl HttpClient {
                 .map(|certificate| Certificate::from_der(&certificate.der))
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|_| tls_configuration("a certificate of the CA cannot be used as a trust anchor"))?;
-            builder = builder.tls_certs_only(roots);
+            builder = if transport.system_roots {
+                builder.tls_certs_merge(roots)
+            } else {
+                builder.tls_certs_only(roots)
+            };
         }
         if let Some(identity) = &transport.identity {
             let pem = format!("{}\n{}", identity.certificate, identity.key.expose_secret());
@@ -116,7 +128,7 @@ impl HttpClient {
                 "the system has no CA certificates (SSL_CERT_FILE): give the CA"
             })
         })?;
-        let trust = if transport.certificate_authority.is_some() {
+        let trust = if transport.certificate_authority.is_some() && !transport.system_roots {
             Trust::GivenCa
         } else {
             Trust::System
@@ -152,6 +164,29 @@ impl HttpClient {
         let url = self.url(operation, url)?;
         self.send(operation, &url, complete(self.client.post(url.clone()).form(form)))
             .await
+    }
+
+    /// A request with a bearer token (RFC 6750) and, if given, a JSON body.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn with_token(
+        &self,
+        operation: &'static str,
+        method: Method,
+        url: Url,
+        token: &SecretString,
+        body: Option<&Value>,
+    ) -> Result<Answer, IdpError> {
+        let request = self
+            .client
+            .request(method, url.clone())
+            .bearer_auth(token.expose_secret());
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        self.send(operation, &url, request).await
     }
 
     fn url(&self, operation: &'static str, url: &str) -> Result<Url, IdpError> {
@@ -191,6 +226,7 @@ impl HttpClient {
         Ok(Answer {
             status: response.status().as_u16(),
             location: header(headers, LOCATION.as_str()),
+            retry_after: header(headers, RETRY_AFTER.as_str()).and_then(|value| retry_after(&value, Timestamp::now())),
             body: AnswerBody(body),
         })
     }
@@ -231,6 +267,15 @@ fn peer_name(url: &Url) -> String {
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(bounded)
+}
+
+/// `Retry-After`: seconds, or a date.
+fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
 }
 
 /// Reads the PEM of a transport.
@@ -433,7 +478,9 @@ mod tests {
     #[tokio::test]
     async fn a_flood_is_cut_off() {
         let trusted = transport(Some(&Authority::new("ours")));
-        let announced = serve(None, |_| b"HTTP/1.1 200 OK\r\ncontent-length: 1048577\r\n\r\n".to_vec());
+        let announced = serve(None, |_| {
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", MAX_BODY_BYTES + 1).into_bytes()
+        });
         let endless = serve(None, |_| {
             let mut answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec();
             answer.resize(MAX_BODY_BYTES + 1000, b'x');
@@ -441,8 +488,8 @@ mod tests {
         });
         for port in [announced, endless] {
             let (kind, message) = failure(&trusted, &format!("http://localhost:{port}/")).await;
-            assert_eq!(kind, IdpErrorKind::Protocol);
-            assert!(message.contains("more than 1048576 bytes"), "{message}");
+            assert_eq!(kind, IdpErrorKind::Protocol, "{message}");
+            assert!(message.contains("more than 8388608 bytes"), "{message}");
         }
     }
 

@@ -8,18 +8,20 @@ pub mod contract;
 pub mod dex;
 pub mod http;
 pub mod issuer;
+pub mod keycloak;
 pub mod memory;
 pub mod proof;
 #[cfg(test)]
 mod testing;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 
 use crate::domain::{
-    ClientSecret, DesiredClient, Endpoints, IdpError, Model, ObservedClient, Proof, RemoteDiff, TokenEndpointAuthMethod,
+    ClientSecret, DesiredClient, Endpoints, IdpError, Mark, Model, ObservedClient, Proof, RemoteDiff,
+    TokenEndpointAuthMethod,
 };
 
 /// What the server says it is.
@@ -27,12 +29,23 @@ use crate::domain::{
 pub struct ServerInfo {
     /// The product (`Dex`).
     pub product: &'static str,
-    /// Its version as it tells it, bounded; `DEV` and the like are passed on.
-    pub version: String,
+    /// Its version as it tells it, bounded; `DEV` and the like are passed on. Keycloak tells it to few.
+    pub version: Option<String>,
     /// The admin API's own version number, where it has one.
     pub api_version: Option<i32>,
     /// May all clients be listed? Found out by trying, where the version does not tell.
     pub bulk_list: bool,
+    /// The scopes that a client can be given, where the admin API lists them.
+    pub scopes: Option<BTreeSet<String>>,
+}
+
+/// A part of the list of all clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The clients, in the provider's order.
+    pub rows: Vec<ObservedClient>,
+    /// Is there another page?
+    pub more: bool,
 }
 
 /// What became of a create.
@@ -78,17 +91,19 @@ pub trait Driver: Send + Sync {
     /// Any [`IdpError`].
     async fn probe(&self) -> Result<ServerInfo, IdpError>;
 
-    /// All clients, in one request or a few pages. Absence from it is never evidence.
+    /// One page of the list of all clients; the first is page 0. Absence from it is never evidence: what is made or deleted
+    /// meanwhile may move a client from one page to another.
     ///
     /// # Errors
     /// [`crate::domain::IdpErrorKind::Unsupported`] where this server cannot; any other [`IdpError`].
-    async fn list(&self) -> Result<Vec<ObservedClient>, IdpError>;
+    async fn list(&self, page: u32) -> Result<Page, IdpError>;
 
-    /// One client by its client ID; `None` where there is certainly none.
+    /// One client by its client ID, or where somebody gave it another one, by what was made for the holder of `mark`;
+    /// `None` where there is certainly none.
     ///
     /// # Errors
     /// Any [`IdpError`].
-    async fn get(&self, client_id: &str) -> Result<Option<ObservedClient>, IdpError>;
+    async fn get(&self, client_id: &str, mark: &Mark) -> Result<Option<ObservedClient>, IdpError>;
 
     /// Makes the client.
     ///
@@ -96,22 +111,24 @@ pub trait Driver: Send + Sync {
     /// Any [`IdpError`]; unless it [is definite](IdpError::is_definite) the client may exist.
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError>;
 
-    /// Brings an existing client to `desired`; `diff` names what differs and never asks for a re-creation.
+    /// Makes the changes in `diff`, one request's worth ([`Model::next_request`]), on a client that looks as `observed`; it
+    /// never asks for a re-creation. Nothing but those fields is written.
     ///
     /// # Errors
     /// Any [`IdpError`].
     async fn update(
         &self,
+        observed: &ObservedClient,
         desired: &DesiredClient,
         secret: Option<&ClientSecret>,
         diff: &RemoteDiff,
     ) -> Result<Written, IdpError>;
 
-    /// Deletes the client; the caller has just seen that it is ours.
+    /// Deletes the client that was just `observed` to be ours.
     ///
     /// # Errors
     /// Any [`IdpError`].
-    async fn delete(&self, client_id: &str) -> Result<Written, IdpError>;
+    async fn delete(&self, observed: &ObservedClient) -> Result<Written, IdpError>;
 
     /// Tries credentials at the token endpoint, without a user and without a trace.
     async fn prove(&self, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof;
@@ -122,8 +139,10 @@ pub trait Driver: Send + Sync {
 pub struct Transport {
     /// Deadline of each call.
     pub timeout: Duration,
-    /// Extra roots in PEM; none: the system's.
+    /// Trusted roots in PEM; none: the system's.
     pub certificate_authority: Option<String>,
+    /// Are the system's roots trusted beside those?
+    pub system_roots: bool,
     /// Client certificate and key in PEM, for mutual TLS.
     pub identity: Option<ClientIdentity>,
 }

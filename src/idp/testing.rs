@@ -88,6 +88,7 @@ pub(super) fn transport(ca: Option<&Authority>) -> Transport {
     Transport {
         timeout: Duration::from_secs(2),
         certificate_authority: ca.map(Authority::pem),
+        system_roots: false,
         identity: None,
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     domain::{
         Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
         ProviderFacts, RemoteDiff,
-        model::{FieldChange, RotationCapability},
+        model::{FieldChange, RotationCapability, SECRET},
     },
 };
 
@@ -90,7 +90,7 @@ pub(super) fn failed(error: &IdpError, mut verdict: Verdict, provisioned_before:
     if !provisioned_before {
         verdict.provisioned = Some(Finding::unknown(reason, why));
     }
-    verdict.requeue = Requeue::Backoff(error.class());
+    verdict.requeue = Requeue::after(error);
     settled(verdict)
 }
 
@@ -102,6 +102,7 @@ pub(super) fn describe(error: &IdpError) -> (Reason, String) {
         IdpErrorKind::Tls => (Reason::TLSFailed, "could not be reached over TLS"),
         IdpErrorKind::Unauthorized => (Reason::Unauthorized, "refuses the operator's credentials"),
         IdpErrorKind::Forbidden => (Reason::Forbidden, "gives the operator too few rights"),
+        IdpErrorKind::RealmNotFound => (Reason::RealmNotFound, "does not know the realm any more"),
         IdpErrorKind::Throttled => (Reason::Throttled, "asks the operator to slow down"),
         IdpErrorKind::Protocol => (Reason::UnexpectedAnswer, "answers something else than expected"),
         IdpErrorKind::Server => (Reason::ServerError, "failed"),
@@ -124,6 +125,7 @@ pub(super) struct Work<'a> {
     pub(super) facts: &'a Arc<ProviderFacts>,
     pub(super) model: &'a dyn Model,
     pub(super) desired: DesiredClient,
+    requested_scopes: Vec<String>,
     pub(super) mark: Mark,
 }
 
@@ -135,6 +137,7 @@ impl<'a> Work<'a> {
         model: &'a dyn Model,
     ) -> Self {
         let desired = resolve::desired(&snapshot.client, &snapshot.settings);
+        let requested_scopes = desired.requested_scopes(model.refresh_needs_offline_access());
         let mark = desired.mark.clone();
         Self {
             snapshot,
@@ -142,6 +145,7 @@ impl<'a> Work<'a> {
             facts,
             model,
             desired,
+            requested_scopes,
             mark,
         }
     }
@@ -151,6 +155,7 @@ impl<'a> Work<'a> {
             client: &self.snapshot.client,
             mark: &self.mark,
             desired: &self.desired,
+            requested_scopes: &self.requested_scopes,
             facts: self.facts,
         }
     }
@@ -222,7 +227,7 @@ impl<'a> Work<'a> {
             return step(Step::AddFinalizer);
         }
         self.bring(&outputs, remote)
-            .unwrap_or_else(|| self.prove_and_settle(&outputs, &assessment))
+            .unwrap_or_else(|| self.prove_and_settle(&outputs, &assessment, remote.map(|(observed, _)| observed)))
     }
 
     /// The steps that bring outputs and client to the spec, in the design's order; `None`: all is there.
@@ -297,8 +302,9 @@ impl<'a> Work<'a> {
         let mut diff = self.model.diff(&self.desired, secret.as_ref(), observed);
         if self.snapshot.memory.set_again {
             // The provider refuses a secret that it claims to hold: it is written once more.
+            diff.changes.retain(|change| change.field != SECRET);
             diff.changes.push(FieldChange {
-                field: "secret",
+                field: SECRET.to_owned(),
                 from: "refused".into(),
                 to: "ours".into(),
             });
@@ -310,22 +316,25 @@ impl<'a> Work<'a> {
         if evidence != Evidence::Fresh {
             return Some(Move::Look(Need::FreshRemote));
         }
+        let observed = Box::new(observed.clone());
         Some(step(if diff.recreate {
             Step::DeleteRemote {
-                client_id: client_id.clone(),
+                observed,
                 diff: Some(diff),
                 note: None,
             }
         } else {
-            let note = Note {
+            // One Event names all that differs, however many requests it takes.
+            let note = (!self.snapshot.memory.update_told).then(|| Note {
                 warning: false,
                 reason: Reason::Updated,
                 message: changed(client_id, &diff),
-            };
+            });
             Step::UpdateRemote {
+                observed,
                 desired,
                 secret,
-                diff,
+                diff: self.model.next_request(diff),
                 note,
             }
         }))
@@ -373,13 +382,29 @@ impl<'a> Work<'a> {
     }
 
     /// Everything stands: tries the credentials where that is due, and reports.
-    fn prove_and_settle(&self, outputs: &Outputs<'_>, assessment: &Assessment) -> Move {
+    fn prove_and_settle(
+        &self,
+        outputs: &Outputs<'_>,
+        assessment: &Assessment,
+        remote: Option<&ObservedClient>,
+    ) -> Move {
         let mut verdict = self.verdict(assessment, Requeue::Resync(self.provider.resync));
-        verdict.provisioned = Some(Finding::yes(
-            Reason::Provisioned,
-            format!("Client {} stands at the provider", self.desired.client_id),
-        ));
-        verdict.facts.remote = Some(Some(self.desired.client_id.clone()));
+        let client_id = &self.desired.client_id;
+        let disabled = remote.is_some_and(|observed| observed.disabled);
+        verdict.provisioned = Some(if disabled {
+            Finding::no(
+                Reason::ClientDisabled,
+                format!(
+                    "Client {client_id} was switched off at the provider: nobody can log in with it. The operator leaves that to the provider's administrators; have it switched on there"
+                ),
+            )
+        } else {
+            Finding::yes(
+                Reason::Provisioned,
+                format!("Client {client_id} stands at the provider"),
+            )
+        });
+        verdict.facts.remote = Some(remote.map(|observed| observed.remote_id.clone()));
         let (secret_name, config_map) = (
             self.snapshot.client.secret_name(),
             self.snapshot.client.config_map_name(),
@@ -402,6 +427,8 @@ impl<'a> Work<'a> {
         };
         verdict.facts.rotated_at = credential.rotated_at.clone();
         match self.proof(&credential) {
+            // A client that is switched off refuses good credentials, too: nothing is learned.
+            _ if disabled => {}
             None if self.proof_is_due(secret, &credential) => return self.prove(&credential),
             None => {}
             Some(Proof::Proven) => {
@@ -461,7 +488,7 @@ impl<'a> Work<'a> {
     fn describe_client(&self, verdict: &mut Verdict) {
         verdict.facts.client_id = Some(self.desired.client_id.clone());
         verdict.facts.issuer = Some(self.facts.discovery.issuer.clone());
-        verdict.facts.resolved = Some(resolve::resolved(&self.desired));
+        verdict.facts.resolved = Some(resolve::resolved(&self.desired, &self.requested_scopes));
         verdict.facts.rotation = Some(self.model.capabilities().rotation);
     }
 
@@ -563,6 +590,6 @@ fn repaired(kind: OutputKind, name: &str, what: &str) -> Note {
 }
 
 fn changed(client_id: &str, diff: &RemoteDiff) -> String {
-    let fields: Vec<&str> = diff.changes.iter().map(|change| change.field).collect();
+    let fields: Vec<&str> = diff.changes.iter().map(|change| change.field.as_str()).collect();
     format!("Client {client_id} was changed at the provider: {}", fields.join(", "))
 }

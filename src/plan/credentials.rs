@@ -123,7 +123,10 @@ impl Work<'_> {
         if let Some(write) = self.remote(Some(&credential), remote) {
             return write;
         }
+        let disabled = remote.is_some_and(|(observed, _)| observed.disabled);
         match self.proof(&credential) {
+            // A client that is switched off refuses good credentials, too: nothing is learned.
+            _ if disabled => {}
             None => return self.prove(&credential),
             Some(Proof::Disproven) => {
                 let assessment = self.model.assess(&self.desired, self.facts);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{Reason, client::DeletionPolicy},
-    domain::{Mark, ObservedClient, Ownership},
+    domain::{Mark, ObservedClient, Ownership, model::MARK},
 };
 
 /// Names the next thing to do for an object with a deletionTimestamp.
@@ -144,7 +144,7 @@ fn delete(snapshot: &Snapshot, mark: &Mark, remote: Option<&ObservedClient>) -> 
                 reason: Reason::Deleted,
                 message: format!("Client {client_id} was deleted at the provider"),
             }),
-            client_id,
+            observed: Box::new(client.clone()),
             diff: None,
         }),
         // Re-marked by a later life, retained, or somebody else's: not this object's to delete.
@@ -175,12 +175,8 @@ fn keep(snapshot: &Snapshot, mark: &Mark, remote: Option<&ObservedClient>) -> Mo
     let mut desired = resolve::desired(&snapshot.client, &snapshot.settings);
     desired.mark = released;
     let mut diff = model.0.diff(&desired, None, client);
-    diff.changes.retain(|change| change.field == "mark");
+    diff.changes.retain(|change| change.field == MARK);
     diff.recreate = false;
-    desired.redirect_uris = client.redirect_uris.clone();
-    desired.display_name = client.display_name.clone();
-    desired.logo_uri = client.logo_uri.clone();
-    desired.client_type = client.client_type;
     let note = Note {
         warning: false,
         reason: Reason::Retained,
@@ -190,10 +186,11 @@ fn keep(snapshot: &Snapshot, mark: &Mark, remote: Option<&ObservedClient>) -> Mo
         ),
     };
     step(Step::UpdateRemote {
+        observed: Box::new(client.clone()),
         desired: Box::new(desired),
         secret: None,
         diff,
-        note,
+        note: Some(note),
     })
 }
 

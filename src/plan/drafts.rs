@@ -39,6 +39,8 @@ pub struct Context<'a> {
     pub mark: &'a Mark,
     /// The client that the spec wants.
     pub desired: &'a DesiredClient,
+    /// What the application must ask for.
+    pub requested_scopes: &'a [String],
     /// What is known of the provider.
     pub facts: &'a ProviderFacts,
 }
@@ -52,6 +54,7 @@ pub fn secret(
 ) -> OutputDraft {
     let data = publish::secret(
         context.desired,
+        context.requested_scopes,
         context.facts,
         credential.map(|credential| &credential.secret),
     );

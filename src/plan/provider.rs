@@ -50,8 +50,8 @@ pub struct Findings {
 pub struct Server {
     /// The product.
     pub product: &'static str,
-    /// Its version.
-    pub version: String,
+    /// Its version, where it tells it.
+    pub version: Option<String>,
     /// Its API's version.
     pub api_version: Option<i32>,
 }
@@ -84,27 +84,30 @@ impl Findings {
     pub fn requeue(&self, resync: std::time::Duration) -> Requeue {
         let issuer = match &self.issuer {
             Ok(_) => None,
-            Err(IssuerProblem::Reference(_)) => Some(ErrorClass::User),
-            Err(IssuerProblem::Issuer(error)) if error.is_transient() => Some(ErrorClass::Transient),
-            Err(IssuerProblem::Issuer(_)) => Some(ErrorClass::Auth),
+            Err(IssuerProblem::Reference(_)) => Some(Requeue::Backoff(ErrorClass::User)),
+            Err(IssuerProblem::Issuer(error)) if error.is_transient() => Some(Requeue::Backoff(ErrorClass::Transient)),
+            Err(IssuerProblem::Issuer(_)) => Some(Requeue::Backoff(ErrorClass::Auth)),
         };
         let admin = match &self.admin {
             Ok(_) => None,
-            Err(AdminProblem::Reference(_)) => Some(ErrorClass::User),
-            Err(AdminProblem::Call(error)) => Some(error.class()),
+            Err(AdminProblem::Reference(_)) => Some(Requeue::Backoff(ErrorClass::User)),
+            Err(AdminProblem::Call(error)) => Some(Requeue::after(error)),
         };
         // The sooner of both.
         [issuer, admin]
             .into_iter()
             .flatten()
-            .min_by_key(|class| match class {
-                ErrorClass::Transient => 0,
-                ErrorClass::Throttled => 1,
-                ErrorClass::Auth => 2,
-                ErrorClass::Bug => 3,
-                ErrorClass::User => 4,
+            .min_by_key(|requeue| match requeue {
+                Requeue::Backoff(class) | Requeue::NotBefore(_, class) => match class {
+                    ErrorClass::Transient => 0,
+                    ErrorClass::Throttled => 1,
+                    ErrorClass::Auth => 2,
+                    ErrorClass::Bug => 3,
+                    ErrorClass::User => 4,
+                },
+                Requeue::Resync(_) | Requeue::NotAfter(_) | Requeue::Never => 5,
             })
-            .map_or(Requeue::Resync(resync), Requeue::Backoff)
+            .unwrap_or(Requeue::Resync(resync))
     }
 }
 
@@ -116,6 +119,7 @@ pub fn reason_of(kind: IdpErrorKind) -> Reason {
         IdpErrorKind::Tls => Reason::TLSFailed,
         IdpErrorKind::Unauthorized => Reason::Unauthorized,
         IdpErrorKind::Forbidden => Reason::Forbidden,
+        IdpErrorKind::RealmNotFound => Reason::RealmNotFound,
         IdpErrorKind::Throttled => Reason::Throttled,
         IdpErrorKind::Protocol => Reason::UnexpectedAnswer,
         IdpErrorKind::Server => Reason::ServerError,
@@ -167,7 +171,10 @@ pub fn status(
             });
             Finding::yes(
                 Reason::AdminAPIReady,
-                format!("{} {} answers", server.product, server.version),
+                match &server.version {
+                    Some(version) => format!("{} {version} answers", server.product),
+                    None => format!("{} answers", server.product),
+                },
             )
         }
         Err(AdminProblem::Reference(problem)) => Finding::no(problem.reason, problem.message.clone()),

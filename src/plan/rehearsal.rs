@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::Reason,
-    domain::{IdpError, IdpErrorKind, Proof},
+    domain::{IdpError, IdpErrorKind, Proof, model::SECRET},
 };
 
 /// What became of a step.
@@ -83,20 +83,25 @@ impl Snapshot {
                 Step::CreateRemote { desired, secret, .. } | Step::UpdateRemote { desired, secret, .. },
                 Outcome::Done,
             ) => {
+                let changes = match step {
+                    Step::UpdateRemote { observed, diff, .. } => Some((observed, diff)),
+                    _ => None,
+                };
                 if let super::snapshot::ProviderView::Present(provider) = &self.provider
                     && let Some(model) = &provider.model
                 {
-                    let client = model.0.created(desired, secret.as_ref());
+                    let wanted = model.0.created(desired, secret.as_ref());
+                    let client = match changes {
+                        Some((observed, diff)) => observed.as_ref().clone().with(diff, &wanted),
+                        None => wanted,
+                    };
                     self.remote = RemoteView::Present {
                         client,
                         evidence: Evidence::Fresh,
                     };
                 }
-                let sets_secret = match step {
-                    Step::UpdateRemote { diff, .. } => diff.changes.iter().any(|change| change.field == "secret"),
-                    _ => true,
-                };
-                if sets_secret || self.memory.set_again {
+                self.memory.update_told |= changes.is_some();
+                if changes.is_none_or(|(_, diff)| diff.changes(SECRET)) {
                     self.memory.learn_secret_written();
                 }
             }
@@ -104,8 +109,17 @@ impl Snapshot {
                 self.remote = RemoteView::Absent;
                 self.memory.deleted_to_recreate = diff.is_some();
             }
+            (_, Outcome::Taken) if self.memory.taken => {
+                // Looked at in between, and there was nothing.
+                self.remote = RemoteView::Failed(IdpError::new(
+                    IdpErrorKind::Protocol,
+                    "create",
+                    "the provider says that the client ID, or the identifier made for it, is taken, and shows no such client",
+                ));
+            }
             // Taken, or gone meanwhile: whatever was known is not true any more.
-            _ => {
+            (_, outcome) => {
+                self.memory.taken |= matches!(outcome, Outcome::Taken);
                 self.remote = RemoteView::Unknown;
                 self.memory.look_fresh = true;
             }

@@ -1,8 +1,11 @@
 //! Unset fields of a spec become what the provider and the client type ask for.
 
 use crate::{
-    api::client::ResolvedFields,
-    domain::{ClientType, DesiredClient, GrantType, Mark, MarkUid, Pkce, TokenEndpointAuthMethod},
+    api::client::{self as api, ClaimType, GroupPath, ResolvedFields},
+    domain::{
+        Claim, ClaimSource, ClaimToken, ClientType, DesiredClient, GrantType, Mark, MarkUid, Pkce,
+        TokenEndpointAuthMethod,
+    },
     plan::snapshot::{ClientView, Settings},
 };
 
@@ -28,8 +31,6 @@ pub fn desired(client: &ClientView, settings: &Settings) -> DesiredClient {
     let spec = &client.spec;
     let public = spec.type_ == ClientType::Public;
     DesiredClient {
-        client_id: client_id(client),
-        mark: mark(client, settings),
         client_type: spec.type_,
         display_name: spec.display_name.clone(),
         logo_uri: spec.logo_uri.clone(),
@@ -51,16 +52,42 @@ pub fn desired(client: &ClientView, settings: &Settings) -> DesiredClient {
             .clone()
             .unwrap_or_else(|| DEFAULT_SCOPES.map(str::to_owned).to_vec()),
         id_token_alg: spec.id_token_signed_response_alg,
-        claims: spec.claims.iter().flatten().map(|claim| claim.name.clone()).collect(),
+        claims: spec.claims.iter().flatten().map(claim).collect(),
+        ..DesiredClient::new(client_id(client), mark(client, settings))
+    }
+}
+
+fn claim(claim: &api::Claim) -> Claim {
+    let text = |value: Option<&String>| value.cloned().unwrap_or_default();
+    let source = match claim.type_ {
+        ClaimType::Groups => ClaimSource::Groups {
+            full_path: claim
+                .groups
+                .as_ref()
+                .is_some_and(|groups| groups.path == GroupPath::FullPath),
+        },
+        ClaimType::Constant => ClaimSource::Constant(text(claim.constant.as_ref().map(|constant| &constant.value))),
+        ClaimType::UserAttribute => {
+            ClaimSource::UserAttribute(text(claim.user_attribute.as_ref().map(|user| &user.attribute)))
+        }
+    };
+    let all = [ClaimToken::IDToken, ClaimToken::AccessToken, ClaimToken::UserInfo];
+    Claim {
+        name: claim.name.clone(),
+        source,
+        tokens: claim
+            .tokens
+            .as_ref()
+            .map_or_else(|| all.into(), |tokens| tokens.iter().copied().collect()),
     }
 }
 
 /// The same, as status shows it.
-pub fn resolved(desired: &DesiredClient) -> ResolvedFields {
+pub fn resolved(desired: &DesiredClient, requested_scopes: &[String]) -> ResolvedFields {
     ResolvedFields {
         grant_types: desired.grant_types.iter().copied().collect(),
         token_endpoint_auth_method: desired.auth_method,
         pkce: desired.pkce,
-        scopes: desired.requested_scopes(),
+        scopes: requested_scopes.to_vec(),
     }
 }

@@ -345,6 +345,10 @@ pub struct Memory {
     pub refused: Option<(Reason, String)>,
     /// Did this pass put the finalizer on? Then nothing was ever made before it.
     pub finalizer_added: bool,
+    /// Did an Event tell that the client is being changed?
+    pub update_told: bool,
+    /// Did the provider say in this pass that the client ID is taken?
+    pub taken: bool,
     /// Was the client deleted at the provider in this pass, to be made anew?
     pub deleted_to_recreate: bool,
     /// Must the client be asked for, whatever lists say?

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use crate::{
     api::Reason,
-    domain::{ClientSecret, DesiredClient, RemoteDiff, TokenEndpointAuthMethod},
+    domain::{ClientSecret, DesiredClient, ObservedClient, RemoteDiff, TokenEndpointAuthMethod},
     publish::Data,
 };
 
@@ -151,19 +151,21 @@ pub enum Step {
     },
     /// Change it in place.
     UpdateRemote {
+        /// As it looks.
+        observed: Box<ObservedClient>,
         /// As it shall be.
         desired: Box<DesiredClient>,
         /// Its secret.
         secret: Option<ClientSecret>,
-        /// What differs.
+        /// What this request changes.
         diff: RemoteDiff,
         /// To tell.
-        note: Note,
+        note: Option<Note>,
     },
     /// Delete it.
     DeleteRemote {
-        /// Its client ID.
-        client_id: String,
+        /// As it looks.
+        observed: Box<ObservedClient>,
         /// Why: for good, or to make it anew (then what differs).
         diff: Option<RemoteDiff>,
         /// To tell.
@@ -222,11 +224,12 @@ impl Step {
     /// The Event to publish once it is done.
     pub fn note(&self) -> Option<&Note> {
         match self {
-            Self::CreateOutput { note, .. } | Self::UpdateOutput { note, .. } | Self::DeleteRemote { note, .. } => {
-                note.as_ref()
-            }
+            Self::CreateOutput { note, .. }
+            | Self::UpdateOutput { note, .. }
+            | Self::UpdateRemote { note, .. }
+            | Self::DeleteRemote { note, .. } => note.as_ref(),
             Self::RemoveFinalizer { left_behind } => left_behind.as_ref(),
-            Self::CreateRemote { note, .. } | Self::UpdateRemote { note, .. } => Some(note),
+            Self::CreateRemote { note, .. } => Some(note),
             _ => None,
         }
     }
@@ -261,8 +264,8 @@ impl fmt::Display for Step {
                 write!(f, "~ client {}", desired.client_id)?;
                 changes(f, diff)
             }
-            Self::DeleteRemote { client_id, diff, .. } => {
-                write!(f, "- client {client_id}")?;
+            Self::DeleteRemote { observed, diff, .. } => {
+                write!(f, "- client {}", observed.client_id)?;
                 diff.as_ref().map_or(Ok(()), |diff| {
                     f.write_str(" (to make it anew)")?;
                     changes(f, diff)

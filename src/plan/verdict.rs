@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::{Reason, client::ResolvedFields, common::ConditionStatus},
-    domain::{ErrorClass, model::Enforcement},
+    domain::{ErrorClass, IdpError, model::Enforcement},
 };
 
 /// One condition's news.
@@ -56,6 +56,8 @@ pub enum Requeue {
     Resync(Duration),
     /// With growing distance, by what went wrong.
     Backoff(ErrorClass),
+    /// By backoff, but not before the provider's own time has passed (`Retry-After`).
+    NotBefore(Duration, ErrorClass),
     /// At a certain time, or earlier by backoff.
     NotAfter(Timestamp),
     /// Only when something changes.
@@ -112,6 +114,16 @@ pub struct Verdict {
     pub silent: bool,
     /// When to look again.
     pub requeue: Requeue,
+}
+
+impl Requeue {
+    /// What a failed call to a provider asks for.
+    pub fn after(error: &IdpError) -> Self {
+        match error.retry_after {
+            Some(wait) => Self::NotBefore(wait, error.class()),
+            None => Self::Backoff(error.class()),
+        }
+    }
 }
 
 impl Verdict {

@@ -16,8 +16,14 @@ pub type Data = BTreeMap<String, Vec<u8>>;
 const CA_KEY: &str = "ca.crt";
 
 /// The data of the Secret in format `default`: Service Binding's entry names, with the meanings that Spring Cloud
-/// Bindings gives them for type `oauth2`. A public client gets no `client-secret`.
-pub fn secret(desired: &DesiredClient, facts: &ProviderFacts, secret: Option<&ClientSecret>) -> Data {
+/// Bindings gives them for type `oauth2`. A public client gets no `client-secret`. `requested_scopes`: what the application
+/// must ask for.
+pub fn secret(
+    desired: &DesiredClient,
+    requested_scopes: &[String],
+    facts: &ProviderFacts,
+    secret: Option<&ClientSecret>,
+) -> Data {
     let mut data = Data::new();
     let mut put = |key: &str, value: &str| {
         if !value.is_empty() {
@@ -30,7 +36,7 @@ pub fn secret(desired: &DesiredClient, facts: &ProviderFacts, secret: Option<&Cl
     if desired.has_secret() {
         put(KEY_CLIENT_SECRET, secret.map_or("", ClientSecret::expose));
     }
-    put("scope", &desired.requested_scopes().join(" "));
+    put("scope", &requested_scopes.join(" "));
     put("redirect-uri", desired.redirect_uris.first().map_or("", String::as_str));
     for (key, value) in endpoints(facts) {
         if key != "end-session-uri" {

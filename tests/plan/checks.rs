@@ -93,7 +93,7 @@ fn every_operator_of_a_selector() {
 
 /// What the check of a redirect URI says, through a whole pass.
 fn refusal(uri: &str) -> Option<String> {
-    let mut simulator = Simulator::new(Like::InPlace);
+    let mut simulator = Simulator::new(Like::Keycloak);
     simulator.world.redirect_uris(&["https://shop/cb", uri]);
     let pass = simulator.pass(None);
     let accepted = pass.verdict().accepted.clone().unwrap();

@@ -44,8 +44,8 @@ fn every_step_may_be_the_last_one_with_dex() {
 }
 
 #[test]
-fn every_step_may_be_the_last_one_where_all_changes_in_place() {
-    every_step_may_be_the_last_one(Like::InPlace);
+fn every_step_may_be_the_last_one_with_keycloak() {
+    every_step_may_be_the_last_one(Like::Keycloak);
 }
 
 fn every_step_may_be_the_last_one(like: Like) {

@@ -26,6 +26,7 @@ impl Simulator {
             }
         }
         for mut client in self.driver.clients() {
+            client.remote_id.clear();
             if let ObservedSecret::Shown(_) = client.secret {
                 client.secret = ObservedSecret::NotShown;
             }

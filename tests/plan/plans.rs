@@ -57,6 +57,7 @@ fn again(requeue: &Requeue) -> String {
     match requeue {
         Requeue::Resync(interval) => format!("in {interval:?}"),
         Requeue::Backoff(class) => format!("by backoff ({class:?})"),
+        Requeue::NotBefore(wait, class) => format!("by backoff ({class:?}), not before {wait:?} have passed"),
         Requeue::NotAfter(end) => format!("by backoff, at {end} at the latest"),
         Requeue::Never => "when something changes".to_owned(),
     }
@@ -67,13 +68,13 @@ fn plans_read_as_diffs() {
     insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
         for scenario in SCENARIOS {
             // The conditions are the same but for what each enforces: Dex's will do.
-            let [(dex, ending), (in_place, _)] = BOTH.map(|like| told(scenario, like));
-            let in_place = if dex == in_place {
+            let [(dex, ending), (keycloak, _)] = BOTH.map(|like| told(scenario, like));
+            let keycloak = if dex == keycloak {
                 String::new()
             } else {
-                format!("-- a provider that changes everything in place:\n{in_place}")
+                format!("-- with Keycloak:\n{keycloak}")
             };
-            insta::assert_snapshot!(scenario.name, format!("{dex}{in_place}{ending}"));
+            insta::assert_snapshot!(scenario.name, format!("{dex}{keycloak}{ending}"));
         }
     });
 }

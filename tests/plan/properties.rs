@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use oidc_operator::{
-    domain::{ClientSecret, ObservedClient, ObservedSecret, client::ClientType},
+    domain::{ClientSecret, ObservedSecret, client::ClientType},
     idp::memory::Like,
     plan::step::OutputKind,
 };
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use crate::{
     end_state::summary,
-    scenarios::stranger,
+    scenarios::{at_provider, set_field, stranger},
     simulator::{Simulator, TROUBLES, Trouble, text},
 };
 
@@ -70,7 +70,7 @@ fn events() -> impl Strategy<Value = Event> {
 }
 
 fn histories() -> impl Strategy<Value = (Like, Vec<Event>)> {
-    let like = prop_oneof![Just(Like::Dex), Just(Like::InPlace)];
+    let like = prop_oneof![Just(Like::Dex), Just(Like::Keycloak)];
     (like, proptest::collection::vec(events(), 0..16))
 }
 
@@ -139,11 +139,11 @@ fn happen(simulator: &mut Simulator, event: &Event) {
             }
         }
         Event::LoseStorage => drop(simulator.driver.remove("shop_web")),
-        Event::Drift => drift(simulator, |client| {
-            client.redirect_uris = vec!["https://evil/cb".to_owned()]
+        Event::Drift => at_provider(simulator, |client| {
+            set_field(client, "redirectURIs", "https://evil/cb");
         }),
-        Event::DriftOfSecret => drift(simulator, |client| {
-            if client.client_type == ClientType::Confidential {
+        Event::DriftOfSecret => at_provider(simulator, |client| {
+            if client.is_confidential() {
                 client.secret = ObservedSecret::Shown(ClientSecret::new("theirs"));
             }
         }),
@@ -151,13 +151,6 @@ fn happen(simulator: &mut Simulator, event: &Event) {
         Event::Restart => simulator.restart(),
         Event::Resync => simulator.resync(),
         Event::Pass(trouble) => drop(simulator.pass(*trouble)),
-    }
-}
-
-fn drift(simulator: &Simulator, change: impl FnOnce(&mut ObservedClient)) {
-    if let Some(mut client) = simulator.driver.client("shop_web") {
-        change(&mut client);
-        simulator.driver.put(client);
     }
 }
 

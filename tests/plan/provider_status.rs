@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use oidc_operator::{
     api::{OIDCProviderStatus, Reason, provider::OIDCProviderSpec},
     domain::{ErrorClass, IdpError, IdpErrorKind, IssuerError},
+    idp::memory::Like,
     plan::{
         Requeue,
         provider::{AdminProblem, BadReference, Findings, IssuerProblem, Server, reason_of, status},
@@ -20,10 +21,10 @@ fn spec() -> OIDCProviderSpec {
 
 fn findings() -> Findings {
     Findings {
-        issuer: Ok(Arc::new(facts())),
+        issuer: Ok(Arc::new(facts(Like::Dex))),
         admin: Ok(Server {
             product: "Dex",
-            version: "2.45.1".to_owned(),
+            version: Some("2.45.1".to_owned()),
             api_version: Some(4),
         }),
         insecure: Vec::new(),

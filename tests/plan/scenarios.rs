@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use oidc_operator::{
     api::provider::ClientGrants,
-    domain::{ClientSecret, IdpErrorKind, ObservedClient, ObservedSecret, client::ClientType},
+    domain::{ClientSecret, ClientType, IdpErrorKind, ObservedClient, ObservedSecret},
     idp::memory::{Like, Operation, When},
     plan::{
         snapshot::{NotReady, OwnerView, ProviderView},
         step::OutputKind,
     },
 };
+use serde_json::json;
 
 use crate::{
     simulator::{Simulator, Trouble},
@@ -24,7 +25,7 @@ pub struct Scenario {
     pub prepare: fn(&mut Simulator),
 }
 
-pub const BOTH: [Like; 2] = [Like::Dex, Like::InPlace];
+pub const BOTH: [Like; 2] = [Like::Dex, Like::Keycloak];
 
 impl Scenario {
     pub fn simulator(&self, like: Like) -> Simulator {
@@ -86,14 +87,44 @@ fn edit_secret(simulator: &mut Simulator, key: &str, value: &str) {
 pub fn stranger(marks: &[&str]) -> ObservedClient {
     ObservedClient {
         client_id: "shop_web".to_owned(),
+        remote_id: "made-by-hand".to_owned(),
         marks: world::strings(marks),
-        client_type: ClientType::Confidential,
-        display_name: Some("Somebody's".to_owned()),
-        logo_uri: None,
-        redirect_uris: world::strings(&["https://else/cb"]),
         secret: ObservedSecret::Shown(ClientSecret::new("theirs")),
-        extra_grants: Vec::new(),
+        disabled: false,
+        fields: [
+            ("type", "Confidential"),
+            ("displayName", "Somebody's"),
+            ("redirectURIs", "https://else/cb"),
+        ]
+        .map(|(field, value)| (field.to_owned(), value.to_owned()))
+        .into(),
+        handles: BTreeMap::new(),
     }
+}
+
+/// Somebody changes the client at the provider.
+pub fn at_provider(simulator: &Simulator, change: impl FnOnce(&mut ObservedClient)) {
+    if let Some(mut client) = simulator.driver.remove("shop_web") {
+        change(&mut client);
+        simulator.driver.put(client);
+    }
+}
+
+pub fn set_field(client: &mut ObservedClient, field: &str, value: &str) {
+    client.fields.insert(field.to_owned(), value.to_owned());
+}
+
+/// Claims of type Constant, by name.
+fn claims(simulator: &mut Simulator, claims: &[(&str, &str)]) {
+    let claims = claims
+        .iter()
+        .map(|(name, value)| json!({"name": name, "type": "Constant", "constant": {"value": value}}));
+    let claims = serde_json::from_value(claims.collect()).unwrap();
+    simulator.world.spec(|spec| spec.claims = Some(claims));
+}
+
+fn scopes(simulator: &mut Simulator, scopes: &[&str]) {
+    simulator.world.spec(|spec| spec.scopes = Some(world::strings(scopes)));
 }
 
 fn not_ready(simulator: &mut Simulator) {
@@ -186,13 +217,44 @@ scenarios! {
     storage_lost_public: |s| { standing_public(s); s.driver.remove("shop_web"); s.resync(); };
     drift: |s| {
         standing(s);
-        let client = s.driver.client("shop_web").unwrap();
-        s.driver.put(ObservedClient {
-            redirect_uris: world::strings(&["https://evil/cb"]),
-            extra_grants: world::strings(&["another-client"]),
-            ..client
+        at_provider(s, |client| {
+            set_field(client, "redirectURIs", "https://evil/cb");
+            set_field(client, "trustedPeers", "another-client");
         });
         s.resync();
+    };
+    drift_of_parts: |s| {
+        scopes(s, &["openid", "profile"]);
+        standing(s);
+        at_provider(s, |client| {
+            client.fields.remove("scopes.profile");
+            set_field(client, "scopes.roles", "assigned");
+            set_field(client, "audience", "another");
+            set_field(client, "displayName", "Evil");
+        });
+        s.resync();
+    };
+    renamed_at_the_provider: |s| {
+        standing(s);
+        at_provider(s, |client| client.client_id = "renamed".to_owned());
+        s.resync();
+    };
+    switched_off_at_the_provider: |s| {
+        standing(s);
+        at_provider(s, |client| client.disabled = true);
+        s.resync();
+    };
+    switched_off_before_it_was_proven: |s| {
+        s.pass(Some((4, Trouble::CrashBefore)));
+        at_provider(s, |client| client.disabled = true);
+    };
+    claims_and_scopes_changed: |s| {
+        claims(s, &[("gone", "x"), ("same", "x"), ("changed", "x")]);
+        scopes(s, &["openid", "profile"]);
+        standing(s);
+        claims(s, &[("same", "x"), ("changed", "y"), ("new", "x")]);
+        scopes(s, &["openid", "email"]);
+        s.world.display_name(Some("Shop"));
     };
     secret_changed_at_the_provider: |s| {
         standing(s);

@@ -4,7 +4,7 @@
 use futures::executor::block_on;
 use oidc_operator::{
     api::OIDCClientStatus,
-    domain::{ClientType, Endpoints, IdpErrorKind, ObservedClient, ObservedSecret, Ownership},
+    domain::{Endpoints, IdpErrorKind, ObservedClient, ObservedSecret, Ownership},
     idp::{
         Created, Credentials, Driver as _, Written,
         memory::{Like, MemoryDriver, Operation, When},
@@ -121,9 +121,12 @@ impl Simulator {
 
     /// The list of a resync: what it shows is known from now on, with Dex but for secrets; what is missing is not known.
     pub fn resync(&mut self) {
-        let rows = block_on(self.driver.list()).unwrap_or_default();
         let client_id = self.world.client_id();
-        self.known = rows.into_iter().find(|row| row.client_id == client_id);
+        self.known = self
+            .rows()
+            .unwrap_or_default()
+            .into_iter()
+            .find(|row| row.client_id == client_id);
     }
 
     /// Somebody wipes the status (a backup was restored).
@@ -212,11 +215,25 @@ impl Simulator {
     /// Does the provider's list show the client? Where it cannot be had, nobody knows.
     fn is_listed(&self) -> bool {
         let id = self.world.client_id();
-        block_on(self.driver.list()).map_or(true, |rows| rows.iter().any(|row| row.client_id == id))
+        self.rows()
+            .is_none_or(|rows| rows.iter().any(|row| row.client_id == id))
+    }
+
+    /// All pages of the provider's list; `None` where it cannot be had.
+    fn rows(&self) -> Option<Vec<ObservedClient>> {
+        let mut rows = Vec::new();
+        for page in 0.. {
+            let found = block_on(self.driver.list(page)).ok()?;
+            rows.extend(found.rows);
+            if !found.more {
+                break;
+            }
+        }
+        Some(rows)
     }
 
     fn ask(&self) -> RemoteView {
-        match block_on(self.driver.get(&self.world.client_id())) {
+        match block_on(self.driver.get(&self.world.client_id(), &self.world.mark())) {
             Ok(Some(client)) => RemoteView::Present {
                 client,
                 evidence: Evidence::Fresh,
@@ -329,9 +346,13 @@ impl Simulator {
                 }
             }
             Step::UpdateRemote {
-                desired, secret, diff, ..
-            } => written(block_on(self.driver.update(desired, secret.as_ref(), diff))),
-            Step::DeleteRemote { client_id, .. } => written(block_on(self.driver.delete(client_id))),
+                observed,
+                desired,
+                secret,
+                diff,
+                ..
+            } => written(block_on(self.driver.update(observed, desired, secret.as_ref(), diff))),
+            Step::DeleteRemote { observed, .. } => written(block_on(self.driver.delete(observed))),
             other => panic!("not the provider's: {other:?}"),
         };
         let after = there(&self.driver, &id);
@@ -375,7 +396,7 @@ impl Simulator {
     /// The secret valid at the provider, where this OIDCClient has a confidential client there.
     pub fn valid_secret(&self) -> Option<String> {
         let client = self.driver.client(&self.world.client_id())?;
-        if !client.ownership(&self.world.mark()).is_ours() || client.client_type != ClientType::Confidential {
+        if !client.ownership(&self.world.mark()).is_ours() || !client.is_confidential() {
             return None;
         }
         match client.secret {
@@ -430,8 +451,8 @@ impl Simulator {
                     assert!(client.ownership(&mark).is_ours(), "{step}: not ours");
                 }
             }
-            Step::DeleteRemote { client_id, diff, .. } => {
-                if let Some(client) = self.driver.client(client_id) {
+            Step::DeleteRemote { observed, diff, .. } => {
+                if let Some(client) = self.driver.client(&observed.client_id) {
                     let ownership = client.ownership(&mark);
                     let may = diff.is_some() && ownership.is_ours() || ownership == Ownership::Ours;
                     assert!(may, "{step}: {ownership:?}");

@@ -74,7 +74,7 @@ fn a_disproof_sets_the_secret_once_more() {
 /// A rotation stops at a clear disproof, and goes on where nobody knows.
 #[test]
 fn rotations_and_proofs() {
-    let mut simulator = Simulator::new(Like::InPlace);
+    let mut simulator = Simulator::new(Like::Keycloak);
     simulator.settle();
     simulator.cluster.remove(OutputKind::Secret, "web-oidc");
     let (steps, verdict) = with_proof(simulator.observe(), &Proof::Unknown("down".to_owned()));
@@ -104,7 +104,7 @@ fn rotations_and_proofs() {
 /// A secret that was written into an existing client is tried too.
 #[test]
 fn what_was_written_is_proven() {
-    let mut simulator = Simulator::new(Like::InPlace);
+    let mut simulator = Simulator::new(Like::Keycloak);
     simulator.settle();
     let client = simulator.driver.client("shop_web").unwrap();
     let secret = oidc_operator::domain::ObservedSecret::Absent;

@@ -8,11 +8,8 @@ use oidc_operator::{
         OIDCClientSpec, OIDCClientStatus,
         client::{DeletionPolicy, EnforcementPolicy, Outputs, ProviderReference, SecretOutput},
     },
-    domain::{ClientSecret, ClientType, Discovery, Endpoints, Mark, Model, OwnerId, ProviderFacts, ResourceName},
-    idp::{
-        dex::DexModel,
-        memory::{InPlaceModel, Like},
-    },
+    domain::{ClientSecret, ClientType, Discovery, Endpoints, Mark, OwnerId, ProviderFacts, ResourceName},
+    idp::memory::Like,
     plan::{
         Snapshot, resolve,
         snapshot::{
@@ -207,10 +204,27 @@ pub fn reference(namespace: &str, name: &str) -> ProviderReference {
     }
 }
 
-/// Dex 2.45 as it comes.
-pub fn facts() -> ProviderFacts {
+/// Dex 2.45 and Keycloak 26.7 as they come.
+pub fn facts(like: Like) -> ProviderFacts {
+    let (provider_type, scopes, grant_types) = match like {
+        Like::Dex => (
+            "Dex",
+            ["openid", "email", "groups", "profile", "offline_access"].as_slice(),
+            ["authorization_code", "refresh_token"].as_slice(),
+        ),
+        Like::Keycloak => (
+            "Keycloak",
+            ["openid", "email", "roles", "profile", "offline_access"].as_slice(),
+            [
+                "authorization_code",
+                "refresh_token",
+                "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            ]
+            .as_slice(),
+        ),
+    };
     ProviderFacts {
-        provider_type: "Dex",
+        provider_type,
         discovery: Discovery {
             issuer: "https://idp".to_owned(),
             url: "https://idp/.well-known/openid-configuration".to_owned(),
@@ -220,8 +234,8 @@ pub fn facts() -> ProviderFacts {
                 jwks: "https://idp/keys".to_owned(),
                 ..Endpoints::default()
             },
-            scopes: Some(set(&["openid", "email", "groups", "profile", "offline_access"])),
-            grant_types: Some(set(&["authorization_code", "refresh_token"])),
+            scopes: Some(set(scopes)),
+            grant_types: Some(set(grant_types)),
             signing_algorithms: set(&["RS256"]),
             auth_methods: Some(set(&["client_secret_basic", "client_secret_post"])),
             code_challenge_methods: set(&["S256"]),
@@ -230,22 +244,19 @@ pub fn facts() -> ProviderFacts {
         ca_bundle: "-----BEGIN CERTIFICATE-----\n".to_owned(),
         ca_expiry: None,
         insecure_endpoints_allowed: false,
+        scopes: (like == Like::Keycloak).then(|| set(scopes)),
     }
 }
 
 /// A ready provider that serves its own namespace.
 pub fn provider(like: Like) -> PresentProvider {
-    let model: Arc<dyn Model> = match like {
-        Like::Dex => Arc::new(DexModel),
-        Like::InPlace => Arc::new(InPlaceModel),
-    };
     PresentProvider {
         grants: None,
         terminating: false,
         credentials_gone: false,
-        facts: Some(Arc::new(facts())),
+        facts: Some(Arc::new(facts(like))),
         not_ready: None,
         resync: Duration::from_secs(600),
-        model: Some(ModelRef(model)),
+        model: Some(ModelRef(like.model())),
     }
 }

@@ -23,11 +23,11 @@ use super::{
 };
 use crate::{
     domain::{
-        CaBundle, ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Model, ObservedClient, Proof,
+        CaBundle, ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
         RemoteDiff, error::bounded,
     },
     idp::{
-        ClientIdentity, Created, Credentials, Driver, ServerInfo, Transport, Written,
+        ClientIdentity, Created, Credentials, Driver, Page, ServerInfo, Transport, Written,
         connection::{Peer, Trust, diagnose},
         http::{CONFIGURATION, CONNECT_TIMEOUT, HttpClient, USER_AGENT, ca, tls_configuration},
         proof,
@@ -281,23 +281,27 @@ impl Driver for DexDriver {
             .map_err(|failure| self.error(&failure, None))?;
         Ok(ServerInfo {
             product: "Dex",
-            version: bounded(&version.server),
+            version: Some(bounded(&version.server)),
             api_version: Some(version.api),
             bulk_list: version.api >= API_WITH_LIST,
+            scopes: None,
         })
     }
 
-    async fn list(&self) -> Result<Vec<ObservedClient>, IdpError> {
+    async fn list(&self, _page: u32) -> Result<Page, IdpError> {
         let answer = self
             .call("ListClients", |mut dex| async move {
                 dex.list_clients(proto::ListClientReq {}).await
             })
             .await
             .map_err(|failure| self.error(&failure, None))?;
-        Ok(answer.clients.iter().map(observe_listed).collect())
+        Ok(Page {
+            rows: answer.clients.iter().map(observe_listed).collect(),
+            more: false,
+        })
     }
 
-    async fn get(&self, client_id: &str) -> Result<Option<ObservedClient>, IdpError> {
+    async fn get(&self, client_id: &str, _mark: &Mark) -> Result<Option<ObservedClient>, IdpError> {
         let request = proto::GetClientReq {
             id: client_id.to_owned(),
         };
@@ -346,6 +350,7 @@ impl Driver for DexDriver {
 
     async fn update(
         &self,
+        _observed: &ObservedClient,
         desired: &DesiredClient,
         _secret: Option<&ClientSecret>,
         diff: &RemoteDiff,
@@ -354,7 +359,7 @@ impl Driver for DexDriver {
             let message = "Dex cannot make this change in place: delete and create the client";
             return Err(IdpError::new(IdpErrorKind::Unsupported, "UpdateClient", message));
         }
-        let request = update_request(desired);
+        let request = update_request(desired, diff);
         let answer = self
             .call(
                 "UpdateClient",
@@ -369,9 +374,9 @@ impl Driver for DexDriver {
         })
     }
 
-    async fn delete(&self, client_id: &str) -> Result<Written, IdpError> {
+    async fn delete(&self, observed: &ObservedClient) -> Result<Written, IdpError> {
         let request = proto::DeleteClientReq {
-            id: client_id.to_owned(),
+            id: observed.client_id.clone(),
         };
         let answer = self
             .call(

@@ -6,8 +6,8 @@ use super::proto;
 use crate::domain::{
     Assessment, Capabilities, ClientSecret, ClientType, DesiredClient, Enforcement, GrantType, Mark, Model,
     ObservedClient, ObservedSecret, Pkce, ProviderFacts, RemoteDiff, Support, TokenEndpointAuthMethod, Unsupported,
-    error::bounded,
-    model::{FieldChange, RotationCapability},
+    client::{FIELD_TYPE, OPENID, TokenLifetimes},
+    model::{FieldChange, MARK, RotationCapability, SECRET, created_secret},
 };
 
 /// Scopes that Dex knows whatever its discovery document lists (`server/oauth2.go`).
@@ -39,6 +39,10 @@ impl Model for DexModel {
             ("pkce", Support::Unsupported),
             ("tokenEndpointAuthMethod", Support::Unsupported),
             ("claims", Support::Unsupported),
+            ("logout", Support::Unsupported),
+            ("postLogoutRedirectURIs", Support::Unsupported),
+            ("webOrigins", Support::ProviderWide),
+            ("tokenLifetimes", Support::ProviderWide),
         ];
         Capabilities {
             rotation: RotationCapability::Recreate,
@@ -57,76 +61,35 @@ impl Model for DexModel {
         }
     }
 
-    fn diff(&self, desired: &DesiredClient, secret: Option<&ClientSecret>, observed: &ObservedClient) -> RemoteDiff {
-        let mut diff = Diff::default();
-        let redirect_uris = registered_redirect_uris(desired);
-        diff.changed(
-            "redirectURIs",
-            observed.redirect_uris.join(" "),
-            redirect_uris.join(" "),
-            redirect_uris.is_empty(),
-        );
-        for (field, from, to) in [
-            ("displayName", &observed.display_name, &desired.display_name),
-            ("logoURI", &observed.logo_uri, &desired.logo_uri),
-        ] {
-            let (from, to) = (from.clone().unwrap_or_default(), to.clone().unwrap_or_default());
-            let cleared = to.is_empty();
-            diff.changed(field, from, to, cleared);
-        }
-        diff.changed("mark", observed.marks.join(" "), desired.mark.to_string(), false);
-        diff.changed("trustedPeers", observed.extra_grants.join(" "), String::new(), false);
-        diff.changed(
-            "type",
-            type_name(observed.client_type),
-            type_name(desired.client_type),
-            true,
-        );
-        let (wanted, found) = (wanted_secret(desired, secret), &observed.secret);
-        match (wanted, found) {
-            // Not in a list, not known to the caller: says nothing.
-            (_, ObservedSecret::NotShown) => {}
-            // A confidential client of which only the mark or the like shall be looked at.
-            (None, _) if desired.has_secret() => {}
-            (None, ObservedSecret::Absent) => {}
-            (Some(wanted), ObservedSecret::Shown(found)) if wanted == found => {}
-            (Some(_), ObservedSecret::Shown(_)) => diff.changed("secret", "another", "ours", true),
-            (Some(_), ObservedSecret::Absent) => diff.changed("secret", "none", "ours", true),
-            (None, ObservedSecret::Shown(_)) => diff.changed("secret", "one", "none", true),
-        }
-        diff.0
+    fn refresh_needs_offline_access(&self) -> bool {
+        true
     }
 
     fn created(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> ObservedClient {
-        observe(&create_request(desired, secret))
-    }
-}
-
-/// Collects changes.
-#[derive(Default)]
-struct Diff(RemoteDiff);
-
-impl Diff {
-    /// Notes a change of `field`, if it is one; `recreate`: `UpdateClient` cannot make it.
-    fn changed(&mut self, field: &'static str, from: impl AsRef<str>, to: impl AsRef<str>, recreate: bool) {
-        let (from, to) = (from.as_ref(), to.as_ref());
-        if from != to {
-            self.0.changes.push(FieldChange {
-                field,
-                from: bounded(from),
-                to: bounded(to),
-            });
-            self.0.recreate |= recreate;
+        ObservedClient {
+            secret: created_secret(desired, secret),
+            ..observe(&create_request(desired, secret))
         }
     }
-}
 
-fn type_name(client_type: ClientType) -> &'static str {
-    match client_type {
-        ClientType::Confidential => "Confidential",
-        ClientType::Public => "Public",
+    fn diff(&self, desired: &DesiredClient, secret: Option<&ClientSecret>, observed: &ObservedClient) -> RemoteDiff {
+        RemoteDiff::between(observed, &self.created(desired, secret), needs_a_new_client)
     }
 }
+
+/// `UpdateClient` changes neither the secret nor the type, and leaves what is sent empty as it is.
+fn needs_a_new_client(change: &FieldChange) -> bool {
+    match change.field.as_str() {
+        SECRET | FIELD_TYPE => true,
+        REDIRECT_URIS | DISPLAY_NAME | LOGO_URI => change.to.is_empty(),
+        _ => false,
+    }
+}
+
+const REDIRECT_URIS: &str = "redirectURIs";
+const DISPLAY_NAME: &str = "displayName";
+const LOGO_URI: &str = "logoURI";
+const TRUSTED_PEERS: &str = "trustedPeers";
 
 fn wanted_secret<'a>(desired: &DesiredClient, secret: Option<&'a ClientSecret>) -> Option<&'a ClientSecret> {
     secret.filter(|_| desired.has_secret())
@@ -172,10 +135,12 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
                 .to_owned(),
         );
     }
-    for scope in &desired.scopes {
+    let scopes = desired.scopes.iter().map(|scope| ("scopes", scope));
+    let optional = desired.optional_scopes.iter().map(|scope| ("optionalScopes", scope));
+    for (field, scope) in scopes.chain(optional) {
         if scope.starts_with(CROSS_CLIENT_PREFIX) {
             note(
-                "scopes",
+                field,
                 format!("{scope} would widen the audience of tokens to another client, which is not offered"),
             );
         } else if let Some(supported) = &discovery.scopes
@@ -183,12 +148,12 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
             && !UNLISTED_SCOPES.contains(&scope.as_str())
         {
             note(
-                "scopes",
+                field,
                 format!("Dex does not know the scope {scope} and would refuse every login that asks for it"),
             );
         }
     }
-    if desired.uses(GrantType::AuthorizationCode) && !desired.scopes.iter().any(|scope| scope == "openid") {
+    if desired.uses(GrantType::AuthorizationCode) && !desired.scopes.iter().any(|scope| scope == OPENID) {
         note(
             "scopes",
             "Dex refuses every login that does not ask for the scope openid".to_owned(),
@@ -215,6 +180,15 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
         note(
             "claims",
             "Dex has no custom claims: a token carries what the connector and the scopes give".to_owned(),
+        );
+    }
+    if desired.logout.is_some() {
+        note("logout", "Dex tells no application that a session ended".to_owned());
+    }
+    if !desired.post_logout_redirect_uris.is_empty() {
+        note(
+            "postLogoutRedirectURIs",
+            "Dex has no logout to come back from".to_owned(),
         );
     }
     found
@@ -254,7 +228,7 @@ fn enforcement(desired: &DesiredClient, facts: &ProviderFacts) -> BTreeMap<Strin
         "grantTypes",
         provider_if(offers_no_more(discovery.grant_types.as_ref(), &wanted)),
     );
-    let scopes = desired.requested_scopes();
+    let scopes = desired.requested_scopes(true);
     let wanted: BTreeSet<&str> = scopes.iter().map(String::as_str).collect();
     note(
         "scopes",
@@ -269,6 +243,13 @@ fn enforcement(desired: &DesiredClient, facts: &ProviderFacts) -> BTreeMap<Strin
             "tokenEndpointAuthMethod",
             provider_if(offers_no_more(discovery.auth_methods.as_ref(), &wanted)),
         );
+    }
+    // One setting for all clients, which Dex shows to nobody.
+    if desired.lifetimes != TokenLifetimes::default() {
+        note("tokenLifetimes", Enforcement::None);
+    }
+    if !desired.web_origins.is_empty() {
+        note("webOrigins", Enforcement::None);
     }
     if let Some(algorithm) = desired.id_token_alg {
         let wanted = BTreeSet::from([algorithm.as_str()]);
@@ -300,16 +281,21 @@ pub(super) fn create_request(desired: &DesiredClient, secret: Option<&ClientSecr
     }
 }
 
-/// The whole desired state as `UpdateClient` takes it: lists replace lists, so peers that are not ours go, and what is
-/// empty stays as it is (a diff that would clear something asks for a re-creation instead).
-pub(super) fn update_request(desired: &DesiredClient) -> proto::UpdateClientReq {
+/// The changes as `UpdateClient` takes them: what is empty stays as it is (a diff that would clear something asks for a
+/// re-creation instead), and lists replace lists, so peers that are not ours go with the next mark.
+pub(super) fn update_request(desired: &DesiredClient, diff: &RemoteDiff) -> proto::UpdateClientReq {
+    let wanted = create_request(desired, None);
     proto::UpdateClientReq {
-        id: desired.client_id.clone(),
-        redirect_uris: registered_redirect_uris(desired),
-        trusted_peers: vec![desired.mark.to_string()],
-        name: desired.display_name.clone().unwrap_or_default(),
-        logo_url: desired.logo_uri.clone().unwrap_or_default(),
+        id: wanted.id,
+        redirect_uris: kept_if(diff.changes(REDIRECT_URIS), wanted.redirect_uris),
+        trusted_peers: kept_if(diff.changes(MARK) || diff.changes(TRUSTED_PEERS), wanted.trusted_peers),
+        name: kept_if(diff.changes(DISPLAY_NAME), wanted.name),
+        logo_url: kept_if(diff.changes(LOGO_URI), wanted.logo_url),
     }
+}
+
+fn kept_if<T: Default>(changes: bool, value: T) -> T {
+    if changes { value } else { T::default() }
 }
 
 /// What `GetClient` shows.
@@ -349,31 +335,43 @@ fn observed(
     [name, logo]: [&String; 2],
     secret: ObservedSecret,
 ) -> ObservedClient {
-    let (marks, extra_grants) = trusted_peers
+    let (marks, peers): (Vec<String>, Vec<String>) = trusted_peers
         .iter()
         .cloned()
         .partition(|peer| Mark::looks_like_one(peer));
-    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let type_ = if public {
+        ClientType::Public
+    } else {
+        ClientType::Confidential
+    };
+    let fields = [
+        (FIELD_TYPE, type_.as_str().to_owned()),
+        (DISPLAY_NAME, name.clone()),
+        (LOGO_URI, logo.clone()),
+        (REDIRECT_URIS, redirect_uris.join(" ")),
+        (TRUSTED_PEERS, peers.join(" ")),
+    ];
     ObservedClient {
         client_id: id.to_owned(),
+        remote_id: id.to_owned(),
         marks,
-        client_type: if public {
-            ClientType::Public
-        } else {
-            ClientType::Confidential
-        },
-        display_name: given(name),
-        logo_uri: given(logo),
-        redirect_uris: redirect_uris.to_vec(),
         secret,
-        extra_grants,
+        disabled: false,
+        fields: fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(field, value)| (field.to_owned(), value))
+            .collect(),
+        handles: BTreeMap::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Discovery, OwnerId, ResourceName, SignatureAlgorithm, mark::MarkUid};
+    use crate::domain::{
+        Claim, ClaimSource, ClaimToken, Discovery, OwnerId, ResourceName, SignatureAlgorithm, mark::MarkUid,
+    };
 
     fn set(values: &[&str]) -> BTreeSet<String> {
         values.iter().map(|value| (*value).to_owned()).collect()
@@ -389,18 +387,10 @@ mod tests {
 
     fn web() -> DesiredClient {
         DesiredClient {
-            client_id: "shop_web".to_owned(),
-            mark: mark("u1"),
-            client_type: ClientType::Confidential,
             display_name: Some("Shop".to_owned()),
             logo_uri: Some("https://shop/logo.png".to_owned()),
             redirect_uris: vec!["https://shop/cb".to_owned()],
-            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
-            auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
-            pkce: Pkce::Optional,
-            scopes: vec!["openid".to_owned()],
-            id_token_alg: None,
-            claims: Vec::new(),
+            ..DesiredClient::new("shop_web", mark("u1"))
         }
     }
 
@@ -429,16 +419,32 @@ mod tests {
             ca_bundle: String::new(),
             ca_expiry: None,
             insecure_endpoints_allowed: false,
+            scopes: None,
         }
     }
 
-    /// What separates `web()` from how it was observed, and does it need a re-creation?
-    fn diff(desired: &DesiredClient, observed: &ObservedClient) -> (Vec<&'static str>, bool) {
-        let diff = DexModel.diff(desired, Some(&secret()), observed);
-        (diff.changes.iter().map(|change| change.field).collect(), diff.recreate)
+    fn set_field(client: &mut ObservedClient, field: &str, value: &str) {
+        if value.is_empty() {
+            client.fields.remove(field);
+        } else {
+            client.fields.insert(field.to_owned(), value.to_owned());
+        }
     }
 
-    fn changed(change: impl FnOnce(&mut ObservedClient)) -> (Vec<&'static str>, bool) {
+    fn fields(fields: &[&str]) -> Vec<String> {
+        fields.iter().map(|field| (*field).to_owned()).collect()
+    }
+
+    /// What separates `web()` from how it was observed, and does it need a re-creation?
+    fn diff(desired: &DesiredClient, observed: &ObservedClient) -> (Vec<String>, bool) {
+        let diff = DexModel.diff(desired, Some(&secret()), observed);
+        (
+            diff.changes.into_iter().map(|change| change.field).collect(),
+            diff.recreate,
+        )
+    }
+
+    fn changed(change: impl FnOnce(&mut ObservedClient)) -> (Vec<String>, bool) {
         let mut observed = DexModel.created(&web(), Some(&secret()));
         change(&mut observed);
         diff(&web(), &observed)
@@ -451,24 +457,27 @@ mod tests {
 
     #[test]
     fn some_things_change_in_place() {
-        assert_eq!(changed(|c| c.redirect_uris.clear()), (vec!["redirectURIs"], false));
         assert_eq!(
-            changed(|c| c.redirect_uris.push("https://evil".to_owned())),
-            (vec!["redirectURIs"], false)
+            changed(|c| set_field(c, "redirectURIs", "")),
+            (fields(&["redirectURIs"]), false)
         );
         assert_eq!(
-            changed(|c| c.display_name = Some("Evil".to_owned())),
-            (vec!["displayName"], false)
+            changed(|c| set_field(c, "redirectURIs", "https://shop/cb https://evil")),
+            (fields(&["redirectURIs"]), false)
         );
-        assert_eq!(changed(|c| c.logo_uri = None), (vec!["logoURI"], false));
-        assert_eq!(changed(|c| c.marks.clear()), (vec!["mark"], false));
+        assert_eq!(
+            changed(|c| set_field(c, "displayName", "Evil")),
+            (fields(&["displayName"]), false)
+        );
+        assert_eq!(changed(|c| set_field(c, "logoURI", "")), (fields(&["logoURI"]), false));
+        assert_eq!(changed(|c| c.marks.clear()), (fields(&["mark"]), false));
         assert_eq!(
             changed(|c| c.marks = vec![mark("u0").to_string()]),
-            (vec!["mark"], false)
+            (fields(&["mark"]), false)
         );
         assert_eq!(
-            changed(|c| c.extra_grants.push("evil".to_owned())),
-            (vec!["trustedPeers"], false)
+            changed(|c| set_field(c, "trustedPeers", "evil")),
+            (fields(&["trustedPeers"]), false)
         );
     }
 
@@ -476,32 +485,35 @@ mod tests {
     fn others_need_a_new_client() {
         assert_eq!(
             changed(|c| c.secret = ObservedSecret::Shown(ClientSecret::new("x"))),
-            (vec!["secret"], true)
+            (fields(&["secret"]), true)
         );
-        assert_eq!(changed(|c| c.secret = ObservedSecret::Absent), (vec!["secret"], true));
-        assert_eq!(changed(|c| c.client_type = ClientType::Public), (vec!["type"], true));
+        assert_eq!(
+            changed(|c| c.secret = ObservedSecret::Absent),
+            (fields(&["secret"]), true)
+        );
+        assert_eq!(changed(|c| set_field(c, "type", "Public")), (fields(&["type"]), true));
 
         let observed = DexModel.created(&web(), Some(&secret()));
         let no_name = DesiredClient {
             display_name: None,
             ..web()
         };
-        assert_eq!(diff(&no_name, &observed), (vec!["displayName"], true));
+        assert_eq!(diff(&no_name, &observed), (fields(&["displayName"]), true));
         let no_logo = DesiredClient {
             logo_uri: None,
             ..web()
         };
-        assert_eq!(diff(&no_logo, &observed), (vec!["logoURI"], true));
+        assert_eq!(diff(&no_logo, &observed), (fields(&["logoURI"]), true));
         let no_uris = DesiredClient {
             redirect_uris: Vec::new(),
             ..web()
         };
-        assert_eq!(diff(&no_uris, &observed), (vec!["redirectURIs"], true));
+        assert_eq!(diff(&no_uris, &observed), (fields(&["redirectURIs"]), true));
         let public = DesiredClient {
             client_type: ClientType::Public,
             ..web()
         };
-        assert_eq!(diff(&public, &observed), (vec!["type", "secret"], true));
+        assert_eq!(diff(&public, &observed), (fields(&["type", "secret"]), true));
     }
 
     #[test]
@@ -550,7 +562,7 @@ mod tests {
             observed.marks,
             [mark("u1").to_string(), "oidc-operator.io/unreadable".to_owned()]
         );
-        assert_eq!(observed.extra_grants, ["peer"]);
+        assert_eq!(observed.fields["trustedPeers"], "peer");
         assert_eq!(
             observed.ownership(&mark("u1")),
             crate::domain::Ownership::Foreign,
@@ -567,7 +579,10 @@ mod tests {
             ..web()
         };
         assert_eq!(create_request(&device, None).redirect_uris, ["/device/callback"]);
-        assert_eq!(update_request(&device).redirect_uris, ["/device/callback"]);
+        assert_eq!(
+            update_request(&device, &DexModel.diff(&device, None, &DexModel.created(&web(), None))).redirect_uris,
+            ["/device/callback"]
+        );
         assert_eq!(
             DexModel.diff(&device, None, &DexModel.created(&device, None)),
             RemoteDiff::default()
@@ -604,7 +619,11 @@ mod tests {
             ),
             (
                 DesiredClient {
-                    claims: vec!["department".to_owned()],
+                    claims: vec![Claim {
+                        name: "department".to_owned(),
+                        source: ClaimSource::UserAttribute("department".to_owned()),
+                        tokens: BTreeSet::from([ClaimToken::IDToken]),
+                    }],
                     ..web()
                 },
                 "spec.claims",

@@ -3,20 +3,17 @@
 //!
 //! The [contract suite](super::contract) runs against it and against the real ones, so that it stays honest.
 
-mod model;
-
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 
-pub use self::model::InPlaceModel;
-use super::{Created, Credentials, Driver, ServerInfo, Written, dex::DexModel};
+use super::{Created, Credentials, Driver, Page, ServerInfo, Written, dex::DexModel, keycloak::KeycloakModel};
 use crate::domain::{
-    ClientSecret, ClientType, DesiredClient, Endpoints, IdpError, IdpErrorKind, Model, ObservedClient, ObservedSecret,
-    Proof, RemoteDiff,
+    ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, ObservedSecret, Proof,
+    RemoteDiff,
 };
 
 /// Whom it behaves like.
@@ -25,8 +22,18 @@ pub enum Like {
     /// Dex: secret, type and clearing need a re-creation, an empty value in an update means "leave", lists show no
     /// secrets.
     Dex,
-    /// A provider that changes everything in place and shows secrets in lists, as Keycloak does.
-    InPlace,
+    /// Keycloak: everything changes in place, scopes and claims by a request each, and lists show secrets.
+    Keycloak,
+}
+
+impl Like {
+    /// The pure half of the driver that it behaves like.
+    pub fn model(self) -> Arc<dyn Model> {
+        match self {
+            Self::Dex => Arc::new(DexModel),
+            Self::Keycloak => Arc::new(KeycloakModel::new("memory")),
+        }
+    }
 }
 
 /// A call.
@@ -95,7 +102,7 @@ pub struct Call {
 
 #[derive(Debug)]
 struct State {
-    /// As Get shows them.
+    /// As Get shows them, by client ID.
     clients: BTreeMap<String, ObservedClient>,
     calls: Vec<Call>,
     faults: Vec<Fault>,
@@ -103,10 +110,18 @@ struct State {
 }
 
 /// The driver.
-#[derive(Debug)]
 pub struct MemoryDriver {
     like: Like,
+    model: Arc<dyn Model>,
     state: Mutex<State>,
+}
+
+impl std::fmt::Debug for MemoryDriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryDriver")
+            .field("like", &self.like)
+            .finish_non_exhaustive()
+    }
 }
 
 impl MemoryDriver {
@@ -120,6 +135,7 @@ impl MemoryDriver {
         };
         Self {
             like,
+            model: like.model(),
             state: Mutex::new(state),
         }
     }
@@ -191,6 +207,17 @@ impl MemoryDriver {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As a list shows a client.
+    fn listed(&self, client: ObservedClient) -> ObservedClient {
+        match self.like {
+            Like::Dex => ObservedClient {
+                secret: ObservedSecret::NotShown,
+                ..client
+            },
+            Like::Keycloak => client,
+        }
+    }
+
     /// One call: counted, failed if a fault waits for it, else carried out.
     fn call<T>(
         &self,
@@ -222,90 +249,69 @@ impl MemoryDriver {
             }
         }
     }
-
-    fn updated(&self, old: &ObservedClient, desired: &DesiredClient, secret: Option<&ClientSecret>) -> ObservedClient {
-        let wanted = self.model().created(desired, secret);
-        match self.like {
-            Like::InPlace => match (&wanted.secret, wanted.client_type) {
-                // No secret given: the old one stays.
-                (ObservedSecret::Absent, ClientType::Confidential) => ObservedClient {
-                    secret: old.secret.clone(),
-                    ..wanted
-                },
-                _ => wanted,
-            },
-            Like::Dex => ObservedClient {
-                client_type: old.client_type,
-                secret: old.secret.clone(),
-                redirect_uris: if wanted.redirect_uris.is_empty() {
-                    old.redirect_uris.clone()
-                } else {
-                    wanted.redirect_uris
-                },
-                display_name: wanted.display_name.or_else(|| old.display_name.clone()),
-                logo_uri: wanted.logo_uri.or_else(|| old.logo_uri.clone()),
-                ..wanted
-            },
-        }
-    }
 }
+
+/// Clients on a page of the list: few, so that suites see several.
+const PAGE: usize = 2;
 
 #[async_trait]
 impl Driver for MemoryDriver {
     fn model(&self) -> &dyn Model {
-        match self.like {
-            Like::Dex => &DexModel,
-            Like::InPlace => &InPlaceModel,
-        }
+        self.model.as_ref()
     }
 
     async fn probe(&self) -> Result<ServerInfo, IdpError> {
         self.call(Operation::Probe, "", |state| {
             Ok(ServerInfo {
                 product: "Memory",
-                version: "1".to_owned(),
+                version: Some("1".to_owned()),
                 api_version: None,
                 bulk_list: state.bulk_list,
+                scopes: None,
             })
         })
     }
 
-    async fn list(&self) -> Result<Vec<ObservedClient>, IdpError> {
+    async fn list(&self, page: u32) -> Result<Page, IdpError> {
         self.call(Operation::List, "", |state| {
             if !state.bulk_list {
                 return Err(IdpError::new(IdpErrorKind::Unsupported, "List", "lists are forbidden"));
             }
-            Ok(state
-                .clients
-                .values()
-                .map(|client| match self.like {
-                    Like::Dex => ObservedClient {
-                        secret: ObservedSecret::NotShown,
-                        ..client.clone()
-                    },
-                    Like::InPlace => client.clone(),
-                })
-                .collect())
+            let first = usize::try_from(page).unwrap_or(usize::MAX).saturating_mul(PAGE);
+            let rows = state.clients.values().skip(first).take(PAGE).cloned();
+            Ok(Page {
+                rows: rows.map(|client| self.listed(client)).collect(),
+                more: state.clients.len() > first.saturating_add(PAGE),
+            })
         })
     }
 
-    async fn get(&self, client_id: &str) -> Result<Option<ObservedClient>, IdpError> {
+    async fn get(&self, client_id: &str, mark: &Mark) -> Result<Option<ObservedClient>, IdpError> {
+        let made_for = self.model.created(&DesiredClient::new(client_id, mark.clone()), None);
         self.call(Operation::Get, client_id, |state| {
-            Ok(state.clients.get(client_id).cloned())
+            let renamed = || {
+                state
+                    .clients
+                    .values()
+                    .find(|client| client.remote_id == made_for.remote_id)
+            };
+            Ok(state.clients.get(client_id).or_else(renamed).cloned())
         })
     }
 
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {
-        let client = self.model().created(desired, secret);
+        let client = self.model.created(desired, secret);
         self.call(Operation::Create, &desired.client_id, |state| {
-            if desired.has_secret() && client.secret == ObservedSecret::Absent {
+            if desired.has_secret() && secret.is_none() {
                 return Err(IdpError::new(
                     IdpErrorKind::Refused,
                     "Create",
                     "a confidential client needs a secret",
                 ));
             }
-            if state.clients.contains_key(&desired.client_id) {
+            let taken =
+                |other: &ObservedClient| other.client_id == client.client_id || other.remote_id == client.remote_id;
+            if state.clients.values().any(taken) {
                 return Ok(Created::Taken);
             }
             state.clients.insert(desired.client_id.clone(), client);
@@ -315,6 +321,7 @@ impl Driver for MemoryDriver {
 
     async fn update(
         &self,
+        observed: &ObservedClient,
         desired: &DesiredClient,
         secret: Option<&ClientSecret>,
         diff: &RemoteDiff,
@@ -327,17 +334,18 @@ impl Driver for MemoryDriver {
                     "this needs a re-creation",
                 ));
             }
-            let Some(client) = state.clients.get_mut(&desired.client_id) else {
+            let Some(old) = state.clients.remove(&observed.client_id) else {
                 return Ok(Written::NotFound);
             };
-            *client = self.updated(client, desired, secret);
+            let new = old.with(diff, &self.model.created(desired, secret));
+            state.clients.insert(new.client_id.clone(), new);
             Ok(Written::Done)
         })
     }
 
-    async fn delete(&self, client_id: &str) -> Result<Written, IdpError> {
-        self.call(Operation::Delete, client_id, |state| {
-            match state.clients.remove(client_id) {
+    async fn delete(&self, observed: &ObservedClient) -> Result<Written, IdpError> {
+        self.call(Operation::Delete, &observed.client_id, |state| {
+            match state.clients.remove(&observed.client_id) {
                 Some(_) => Ok(Written::Done),
                 None => Ok(Written::NotFound),
             }
@@ -368,7 +376,7 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_the_contract() {
-        for like in [Like::Dex, Like::InPlace] {
+        for like in [Like::Dex, Like::Keycloak] {
             let driver = MemoryDriver::new(like);
             let report = contract::run(&driver, &Fixture::new("test", Some(Endpoints::default()))).await;
             assert_eq!(failures(&report), Vec::<String>::new(), "{like:?}");

@@ -1,13 +1,11 @@
-//! The contract suite of drivers, against real identity providers: what keeps the one in memory honest.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+//! Dex.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use oidc_operator::idp::{
-    ClientIdentity, Driver, Transport,
-    contract::{self, CASES, Fixture},
+    ClientIdentity, Driver as _, Transport,
+    contract::Fixture,
     dex::{AdminTls, DexDriver},
     http::HttpClient,
     issuer::{self, IssuerRequest},
@@ -15,13 +13,16 @@ use oidc_operator::idp::{
 use oidc_operator_e2e::{
     case,
     dex::{Dex, DexOptions, StaticClient, Storage},
-    http, shared,
+    http,
+    pki::Ca,
+    shared,
 };
 
 fn transport(dex: &Dex, identity: bool) -> Transport {
     Transport {
         timeout: Duration::from_secs(10),
         certificate_authority: Some(dex.ca_pem().to_owned()),
+        system_roots: false,
         identity: identity.then(|| ClientIdentity {
             certificate: dex.client_identity().certificate.clone(),
             key: dex.client_identity().key.clone().into(),
@@ -29,9 +30,26 @@ fn transport(dex: &Dex, identity: bool) -> Transport {
     }
 }
 
+fn web_of(dex: &Dex) -> Result<HttpClient> {
+    Ok(HttpClient::new(&transport(dex, false))?)
+}
+
+/// Shows a certificate that Dex's client CA did not sign.
+fn stranger(dex: &Dex, address: &str, web: HttpClient) -> Result<DexDriver> {
+    let other = Ca::new("another")?.client("stranger")?;
+    let transport = Transport {
+        identity: Some(ClientIdentity {
+            certificate: other.certificate,
+            key: other.key.into(),
+        }),
+        ..transport(dex, true)
+    };
+    Ok(DexDriver::new(address, AdminTls::Mutual, &transport, web)?)
+}
+
 async fn run(dex: &Dex, prefix: &str) -> Result<()> {
     http::choose_crypto();
-    let web = HttpClient::new(&transport(dex, false))?;
+    let web = web_of(dex)?;
     let request = IssuerRequest {
         issuer: dex.issuer(),
         discovery_url: None,
@@ -42,10 +60,17 @@ async fn run(dex: &Dex, prefix: &str) -> Result<()> {
     let address = dex.grpc_address().to_string();
     let driver = DexDriver::new(&address, AdminTls::Mutual, &transport(dex, true), web)?;
     let before = dex.admin().await?.list().await.unwrap_or_default();
-    let report = contract::run(&driver, &Fixture::new(prefix, Some(discovery.endpoints))).await;
-    assert_eq!(report.outcomes.len(), CASES.len());
-    let failures: Vec<_> = report.failures().collect();
-    assert_eq!(failures, []);
+    let stranger = stranger(dex, &address, web_of(dex)?)?;
+    let (_listener, nowhere) = super::silent();
+    let hasty = Transport {
+        timeout: Duration::from_millis(300),
+        ..transport(dex, true)
+    };
+    let silent = DexDriver::new(&nowhere, AdminTls::Mutual, &hasty, web_of(dex)?)?;
+    let fixture = Fixture::new(prefix, Some(discovery.endpoints))
+        .with_stranger(Box::new(stranger))
+        .with_silent(Box::new(silent));
+    super::run(&driver, &fixture).await;
     assert_eq!(
         dex.admin().await?.list().await.unwrap_or_default(),
         before,
@@ -87,19 +112,19 @@ async fn static_clients_are_shown_and_refused() {
             ..DexOptions::default()
         };
         let dex = Dex::start(options).await?;
-        let web = HttpClient::new(&transport(&dex, false))?;
         let address = dex.grpc_address().to_string();
-        let driver = DexDriver::new(&address, AdminTls::Mutual, &transport(&dex, true), web)?;
-        let shown = driver.get("fixed_client").await?.context("it is not shown")?;
-        assert_eq!(shown.marks, Vec::<String>::new());
+        let driver = DexDriver::new(&address, AdminTls::Mutual, &transport(&dex, true), web_of(&dex)?)?;
         let (mut desired, secret) = Fixture::new("fixed", None).client("client");
         desired.client_id = "fixed_client".to_owned();
+        let shown = driver.get("fixed_client", &desired.mark).await?;
+        let shown = shown.context("it is not shown")?;
+        assert_eq!(shown.marks, Vec::<String>::new());
         let error = driver
             .create(&desired, Some(&secret))
             .await
             .expect_err("a static client");
         assert!(error.is_definite(), "{error}");
-        let error = driver.delete("fixed_client").await.expect_err("a static client");
+        let error = driver.delete(&shown).await.expect_err("a static client");
         assert!(error.is_definite(), "{error}");
         Ok(())
     })

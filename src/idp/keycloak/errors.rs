@@ -1,0 +1,115 @@
+//! What Keycloak's admin API answers when it does not do what was asked.
+//!
+//! Decided by the status; texts are for people only, parsed and bounded. Shapes (`ErrorRepresentation`, `OAuth2Error...`):
+//! `{"errorMessage": ...}`, `{"error": ..., "error_description": ...}`.
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::{
+    domain::{ClientSecret, IdpError, IdpErrorKind, error::bounded},
+    idp::http::Answer,
+};
+
+/// `host:port`, as messages name the server.
+pub(super) fn peer(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Told {
+    error_message: String,
+    error: String,
+    #[serde(rename = "error_description")]
+    error_description: String,
+}
+
+fn told(body: &[u8]) -> Option<Told> {
+    serde_json::from_slice(body).ok()
+}
+
+/// Is a 404 about the realm, and not about something in it?
+pub(super) fn is_missing_realm(body: &[u8]) -> bool {
+    told(body).is_some_and(|told| matches!(told.error.as_str(), "Realm not found." | "Realm does not exist"))
+}
+
+/// Something else answers there.
+pub(super) fn not_keycloak(operation: &'static str, url: &Url) -> IdpError {
+    IdpError::new(
+        IdpErrorKind::Protocol,
+        operation,
+        format!(
+            "{} does not answer as a Keycloak's admin API: check adminURL, and whether it needs a path (http-relative-path, such as /auth)",
+            peer(url)
+        ),
+    )
+}
+
+/// An answer that is not what was hoped for.
+pub(super) fn of_answer(operation: &'static str, url: &Url, answer: &Answer, realm: &str) -> IdpError {
+    of_answer_to(operation, url, answer, realm, None)
+}
+
+/// The same for a request that carried `sent`, which no text may repeat.
+pub(super) fn of_answer_to(
+    operation: &'static str,
+    url: &Url,
+    answer: &Answer,
+    realm: &str,
+    sent: Option<&ClientSecret>,
+) -> IdpError {
+    let name = peer(url);
+    let status = answer.status;
+    let said = told(answer.body.as_bytes());
+    let text = said.as_ref().map(|told| words(told, sent)).unwrap_or_default();
+    let (kind, message) = match status {
+        401 => (
+            IdpErrorKind::Unauthorized,
+            format!("{name} refuses the operator's token, also a new one"),
+        ),
+        403 => (
+            IdpErrorKind::Forbidden,
+            format!(
+                "{name} says that the operator's account may not do this: give it the client role manage-clients of realm-management in realm {realm} (for an account of realm master: of {realm}-realm)"
+            ),
+        ),
+        404 if is_missing_realm(answer.body.as_bytes()) => {
+            (IdpErrorKind::RealmNotFound, format!("{name} has no realm {realm}"))
+        }
+        404 | 405 => return not_keycloak(operation, url),
+        409 => (IdpErrorKind::Taken, format!("{name} has it already")),
+        429 => (IdpErrorKind::Throttled, format!("{name} asks to slow down (429)")),
+        400 | 402..=499 if said.is_some() => (IdpErrorKind::Refused, format!("Keycloak refuses it ({status}): {text}")),
+        500..=599 => (IdpErrorKind::Server, format!("{name} failed ({status}) {text}")),
+        300..=399 => (
+            IdpErrorKind::Protocol,
+            format!(
+                "{name} redirects ({status}), which is not followed: check adminURL{}",
+                answer
+                    .location
+                    .as_deref()
+                    .map(|location| format!(", it points to {location}"))
+                    .unwrap_or_default()
+            ),
+        ),
+        _ => return not_keycloak(operation, url),
+    };
+    IdpError::new(kind, operation, message.trim_end()).after(answer.retry_after)
+}
+
+fn words(told: &Told, sent: Option<&ClientSecret>) -> String {
+    let parts = [&told.error_message, &told.error, &told.error_description];
+    let text = parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(": ");
+    match sent {
+        Some(secret) if text.contains(secret.expose()) => "it repeats the secret, so its words are left out".to_owned(),
+        _ => bounded(&text),
+    }
+}

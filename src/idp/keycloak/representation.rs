@@ -1,0 +1,582 @@
+//! The client as Keycloak's `ClientRepresentation`: built from the spec alone, and read back into the same fields.
+//!
+//! What Keycloak makes of a PUT (`RepresentationToModel`, measured on 26.7.3): an absent member stays, a list replaces, an
+//! attribute that is sent as `""` goes, `secret` is stored as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::mappers::{self, Mapper};
+use crate::domain::{
+    ClientSecret, ClientType, DesiredClient, Fields, GrantType, Logout, LogoutChannel, ObservedClient, ObservedSecret,
+    Pkce, RemoteDiff, TokenEndpointAuthMethod,
+    client::{FIELD_TYPE, OFFLINE_ACCESS, OPENID},
+    model::{CLIENT_ID, MARK, SECRET},
+};
+
+/// Prefix of fields: a scope that every token of the client carries.
+pub(super) const SCOPES: &str = "scopes.";
+/// Prefix of fields: a scope that the application may ask for.
+pub(super) const OPTIONAL_SCOPES: &str = "optionalScopes.";
+/// Prefix of fields: a claim of the spec.
+pub(super) const CLAIMS: &str = "claims.";
+/// The client's own ID in the audience of its access tokens.
+pub(super) const AUDIENCE: &str = "audience";
+
+const DISPLAY_NAME: &str = "displayName";
+const DESCRIPTION: &str = "description";
+const HOMEPAGE_URI: &str = "homepageURI";
+const LOGO_URI: &str = "logoURI";
+const REDIRECT_URIS: &str = "redirectURIs";
+const POST_LOGOUT_REDIRECT_URIS: &str = "postLogoutRedirectURIs";
+const WEB_ORIGINS: &str = "webOrigins";
+const GRANT_TYPES: &str = "grantTypes";
+const AUTH_METHOD: &str = "tokenEndpointAuthMethod";
+const PKCE: &str = "pkce";
+const ID_TOKEN_ALG: &str = "idTokenSignedResponseAlg";
+const LOGOUT: &str = "logout";
+const ACCESS_TOKEN_LIFETIME: &str = "tokenLifetimes.accessToken";
+const REFRESH_TOKEN_LIFETIME: &str = "tokenLifetimes.refreshToken";
+/// Powers that no spec can ask for yet.
+const FULL_SCOPE: &str = "fullScopeAllowed";
+const BEARER_ONLY: &str = "bearerOnly";
+
+/// Fields of the representation that are sent when a client is made.
+const ALL: &[&str] = &[
+    FIELD_TYPE,
+    DISPLAY_NAME,
+    DESCRIPTION,
+    HOMEPAGE_URI,
+    LOGO_URI,
+    REDIRECT_URIS,
+    POST_LOGOUT_REDIRECT_URIS,
+    WEB_ORIGINS,
+    GRANT_TYPES,
+    AUTH_METHOD,
+    PKCE,
+    ID_TOKEN_ALG,
+    LOGOUT,
+    ACCESS_TOKEN_LIFETIME,
+    REFRESH_TOKEN_LIFETIME,
+    FULL_SCOPE,
+    BEARER_ONLY,
+    MARK,
+    SECRET,
+];
+
+/// Scopes that belong to Keycloak's own workings: `sub` and the like (`basic`, `acr`), CORS (`web-origins`), and what the
+/// server itself adds to clients with client_credentials (`service_account`). A new client gets the first three; after
+/// that they stay as they are.
+const BUILT_IN_SCOPES: &[&str] = &["basic", "acr", "web-origins", "service_account"];
+const FIRST_SCOPES: &[&str] = &["basic", "acr", "web-origins"];
+
+// Attributes (`OIDCConfigAttributes`, `ClientModel`, `OIDCAdvancedConfigWrapper`). All values are texts.
+const ATTRIBUTE_MARK: &str = "oidc-operator.io/mark";
+const ATTRIBUTE_LOGO: &str = "logoUri";
+const ATTRIBUTE_POST_LOGOUT: &str = "post.logout.redirect.uris";
+const ATTRIBUTE_PKCE: &str = "pkce.code.challenge.method";
+const ATTRIBUTE_ID_TOKEN_ALG: &str = "id.token.signed.response.alg";
+const ATTRIBUTE_SECRET_METHOD: &str = "client.secret.authentication.allowed.method";
+const ATTRIBUTE_ACCESS_LIFESPAN: &str = "access.token.lifespan";
+const ATTRIBUTE_SESSION_IDLE: &str = "client.session.idle.timeout";
+const ATTRIBUTE_BACK_URL: &str = "backchannel.logout.url";
+const ATTRIBUTE_BACK_SESSION: &str = "backchannel.logout.session.required";
+const ATTRIBUTE_FRONT_URL: &str = "frontchannel.logout.url";
+const ATTRIBUTE_FRONT_SESSION: &str = "frontchannel.logout.session.required";
+const ATTRIBUTE_REFRESH: &str = "use.refresh.tokens";
+const ATTRIBUTE_DEVICE: &str = "oauth2.device.authorization.grant.enabled";
+const ATTRIBUTE_EXCHANGE: &str = "standard.token.exchange.enabled";
+const ATTRIBUTE_CIBA: &str = "oidc.ciba.grant.enabled";
+const ATTRIBUTE_JWT_BEARER: &str = "oauth2.jwt.authorization.grant.enabled";
+
+/// Between addresses in one attribute.
+const SEPARATOR: &str = "##";
+/// No address at all: absent would mean "as redirectUris".
+const NONE: &str = "-";
+/// As redirectUris.
+const AS_REDIRECT_URIS: &str = "+";
+const SECRET_AUTHENTICATOR: &str = "client-secret";
+
+/// Grants that no spec can name, by what they are called elsewhere.
+const IMPLICIT: &str = "implicit";
+const PASSWORD: &str = "password";
+const CIBA: &str = "urn:openid:params:grant-type:ciba";
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// The client as the spec wants it, in normal form, but for mappers.
+pub(super) fn wanted_fields(desired: &DesiredClient) -> Fields {
+    let mut fields = Collected::default();
+    fields.put(FIELD_TYPE, desired.client_type.as_str());
+    fields.put(DISPLAY_NAME, text(&desired.display_name));
+    fields.put(DESCRIPTION, text(&desired.description));
+    fields.put(HOMEPAGE_URI, text(&desired.homepage_uri));
+    fields.put(LOGO_URI, text(&desired.logo_uri));
+    fields.put(REDIRECT_URIS, sorted(&desired.redirect_uris));
+    fields.put(POST_LOGOUT_REDIRECT_URIS, sorted(&desired.post_logout_redirect_uris));
+    fields.put(WEB_ORIGINS, sorted(&desired.web_origins));
+    fields.put(
+        GRANT_TYPES,
+        sorted(desired.grant_types.iter().map(|grant| grant.as_str())),
+    );
+    if desired.has_secret() {
+        fields.put(AUTH_METHOD, desired.auth_method.as_str());
+    }
+    fields.put(PKCE, if desired.pkce == Pkce::Required { "S256" } else { "" });
+    fields.put(
+        ID_TOKEN_ALG,
+        desired.id_token_alg.map_or("", |algorithm| algorithm.as_str()),
+    );
+    fields.put(LOGOUT, desired.logout.as_ref().map(logout_text).unwrap_or_default());
+    fields.put(ACCESS_TOKEN_LIFETIME, seconds(desired.lifetimes.access));
+    fields.put(REFRESH_TOKEN_LIFETIME, seconds(desired.lifetimes.refresh));
+    for (prefix, scopes) in [
+        (SCOPES, default_scopes(desired)),
+        (OPTIONAL_SCOPES, optional_scopes(desired)),
+    ] {
+        for scope in scopes {
+            fields.put(format!("{prefix}{scope}"), ASSIGNED);
+        }
+    }
+    fields.0
+}
+
+const ASSIGNED: &str = "assigned";
+
+/// What every token carries. `openid` is no client scope there; `offline_access` must be asked for.
+fn default_scopes(desired: &DesiredClient) -> BTreeSet<&str> {
+    let scopes = desired.scopes.iter().map(String::as_str);
+    scopes
+        .filter(|scope| is_assigned(scope) && *scope != OFFLINE_ACCESS)
+        .collect()
+}
+
+fn optional_scopes(desired: &DesiredClient) -> BTreeSet<&str> {
+    let offline = desired.scopes.iter().filter(|scope| *scope == OFFLINE_ACCESS);
+    let scopes = desired.optional_scopes.iter().chain(offline).map(String::as_str);
+    scopes.filter(|scope| is_assigned(scope)).collect()
+}
+
+fn is_assigned(scope: &str) -> bool {
+    scope != OPENID && !BUILT_IN_SCOPES.contains(&scope)
+}
+
+fn text(value: &Option<String>) -> String {
+    value.clone().unwrap_or_default()
+}
+
+fn seconds(lifetime: Option<std::time::Duration>) -> String {
+    lifetime
+        .map(|lifetime| lifetime.as_secs().to_string())
+        .unwrap_or_default()
+}
+
+fn sorted<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> String {
+    let set: BTreeSet<String> = values.into_iter().map(|value| value.as_ref().to_owned()).collect();
+    set.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+fn logout_text(logout: &Logout) -> String {
+    let channel = match logout.channel {
+        LogoutChannel::Back => "BackChannel",
+        LogoutChannel::Front => "FrontChannel",
+    };
+    let session = if logout.session_required { "with" } else { "without" };
+    format!("{channel} {} {session} session", logout.uri)
+}
+
+/// Fields without the empty ones.
+#[derive(Default)]
+struct Collected(Fields);
+
+impl Collected {
+    fn put(&mut self, field: impl Into<String>, value: impl Into<String>) {
+        let value = value.into();
+        if !value.is_empty() {
+            self.0.insert(field.into(), value);
+        }
+    }
+}
+
+/// The body that makes a client, under the UUID `id`. Without the lists of scopes it would get the realm's defaults.
+pub(super) fn create(id: &str, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Value {
+    let mut body = Body::default();
+    for field in ALL {
+        body.set(field, desired, secret);
+    }
+    let scopes: BTreeSet<&str> = default_scopes(desired)
+        .into_iter()
+        .chain(FIRST_SCOPES.iter().copied())
+        .collect();
+    let mappers: Vec<Value> = mappers::wanted(desired).iter().map(Mapper::body).collect();
+    body.put("id", json!(id));
+    body.put("clientId", json!(desired.client_id));
+    body.put("protocol", json!("openid-connect"));
+    body.put("enabled", json!(true));
+    body.put("defaultClientScopes", json!(scopes));
+    body.put("optionalClientScopes", json!(optional_scopes(desired)));
+    body.put("protocolMappers", json!(mappers));
+    body.finish()
+}
+
+/// The body that makes the changes of the representation in `diff`, and no other but what a PUT would spoil.
+pub(super) fn update(
+    observed: &ObservedClient,
+    desired: &DesiredClient,
+    secret: Option<&ClientSecret>,
+    diff: &RemoteDiff,
+) -> Value {
+    let mut body = Body::default();
+    for change in &diff.changes {
+        body.set(&change.field, desired, secret);
+    }
+    // A client that becomes confidential would be given a secret that nobody knows.
+    if diff.changes(FIELD_TYPE) {
+        body.set(SECRET, desired, secret);
+    }
+    // Absent, an empty list would be filled from redirectUris (measured; the documentation says that only of a create).
+    body.set(WEB_ORIGINS, desired, secret);
+    let authorization = observed.handles.contains_key(HANDLE_AUTHORIZATION);
+    body.put("authorizationServicesEnabled", json!(authorization));
+    body.finish()
+}
+
+#[derive(Default)]
+struct Body {
+    members: Map<String, Value>,
+    attributes: BTreeMap<&'static str, String>,
+}
+
+impl Body {
+    fn put(&mut self, member: &str, value: Value) {
+        self.members.insert(member.to_owned(), value);
+    }
+
+    /// All that makes up a field.
+    fn set(&mut self, field: &str, desired: &DesiredClient, secret: Option<&ClientSecret>) {
+        match field {
+            CLIENT_ID => self.put("clientId", json!(desired.client_id)),
+            MARK => self.attribute(ATTRIBUTE_MARK, desired.mark.to_string()),
+            // Never an empty one: it would be stored, and accepted.
+            SECRET => {
+                if let Some(secret) = secret.filter(|secret| desired.has_secret() && !secret.expose().is_empty()) {
+                    self.put("secret", json!(secret.expose()));
+                }
+            }
+            FIELD_TYPE => {
+                self.put("publicClient", json!(desired.client_type == ClientType::Public));
+                self.put("bearerOnly", json!(false));
+            }
+            BEARER_ONLY => self.put("bearerOnly", json!(false)),
+            FULL_SCOPE => self.put("fullScopeAllowed", json!(false)),
+            DISPLAY_NAME => self.put("name", json!(text(&desired.display_name))),
+            DESCRIPTION => self.put("description", json!(text(&desired.description))),
+            HOMEPAGE_URI => self.put("baseUrl", json!(text(&desired.homepage_uri))),
+            LOGO_URI => self.attribute(ATTRIBUTE_LOGO, text(&desired.logo_uri)),
+            REDIRECT_URIS => self.put("redirectUris", json!(desired.redirect_uris)),
+            POST_LOGOUT_REDIRECT_URIS => {
+                let uris = &desired.post_logout_redirect_uris;
+                let value = if uris.is_empty() {
+                    NONE.to_owned()
+                } else {
+                    uris.join(SEPARATOR)
+                };
+                self.attribute(ATTRIBUTE_POST_LOGOUT, value);
+            }
+            WEB_ORIGINS => self.put("webOrigins", json!(desired.web_origins)),
+            GRANT_TYPES => self.grants(desired),
+            AUTH_METHOD => {
+                self.put("clientAuthenticatorType", json!(SECRET_AUTHENTICATOR));
+                let method = if desired.has_secret() {
+                    desired.auth_method.as_str()
+                } else {
+                    ""
+                };
+                self.attribute(ATTRIBUTE_SECRET_METHOD, method);
+            }
+            PKCE => self.attribute(ATTRIBUTE_PKCE, if desired.pkce == Pkce::Required { "S256" } else { "" }),
+            ID_TOKEN_ALG => {
+                let algorithm = desired.id_token_alg.map_or("", |algorithm| algorithm.as_str());
+                self.attribute(ATTRIBUTE_ID_TOKEN_ALG, algorithm);
+            }
+            LOGOUT => self.logout(desired.logout.as_ref()),
+            ACCESS_TOKEN_LIFETIME => self.attribute(ATTRIBUTE_ACCESS_LIFESPAN, seconds(desired.lifetimes.access)),
+            REFRESH_TOKEN_LIFETIME => self.attribute(ATTRIBUTE_SESSION_IDLE, seconds(desired.lifetimes.refresh)),
+            _ => {}
+        }
+    }
+
+    fn grants(&mut self, desired: &DesiredClient) {
+        self.put("standardFlowEnabled", json!(desired.uses(GrantType::AuthorizationCode)));
+        self.put(
+            "serviceAccountsEnabled",
+            json!(desired.uses(GrantType::ClientCredentials)),
+        );
+        self.put("implicitFlowEnabled", json!(false));
+        self.put("directAccessGrantsEnabled", json!(false));
+        let switches = [
+            (ATTRIBUTE_REFRESH, desired.uses(GrantType::RefreshToken)),
+            (ATTRIBUTE_DEVICE, desired.uses(GrantType::DeviceCode)),
+            (ATTRIBUTE_EXCHANGE, desired.uses(GrantType::TokenExchange)),
+            (ATTRIBUTE_CIBA, false),
+            (ATTRIBUTE_JWT_BEARER, false),
+        ];
+        for (attribute, on) in switches {
+            self.attribute(attribute, on.to_string());
+        }
+    }
+
+    /// One way only: Keycloak skips the back channel of a client whose front channel is on.
+    fn logout(&mut self, logout: Option<&Logout>) {
+        let by = |channel| logout.filter(|logout| logout.channel == channel);
+        let uri = |logout: Option<&Logout>| logout.map(|logout| logout.uri.clone()).unwrap_or_default();
+        let session = |logout: Option<&Logout>| {
+            logout
+                .map(|logout| logout.session_required.to_string())
+                .unwrap_or_default()
+        };
+        let (back, front) = (by(LogoutChannel::Back), by(LogoutChannel::Front));
+        self.put("frontchannelLogout", json!(front.is_some()));
+        self.attribute(ATTRIBUTE_BACK_URL, uri(back));
+        self.attribute(ATTRIBUTE_BACK_SESSION, session(back));
+        self.attribute(ATTRIBUTE_FRONT_URL, uri(front));
+        self.attribute(ATTRIBUTE_FRONT_SESSION, session(front));
+    }
+
+    fn attribute(&mut self, name: &'static str, value: impl Into<String>) {
+        self.attributes.insert(name, value.into());
+    }
+
+    fn finish(mut self) -> Value {
+        if !self.attributes.is_empty() {
+            self.put("attributes", json!(self.attributes));
+        }
+        Value::Object(self.members)
+    }
+}
+
+/// [`ObservedClient::handles`]: does the client use Keycloak's authorization services?
+const HANDLE_AUTHORIZATION: &str = "authorizationServicesEnabled";
+
+/// [`ObservedClient::handles`]: were the client's scopes kept from us?
+pub(super) const HANDLE_NO_SCOPES: &str = "scopesNotShown";
+
+/// What is shown of a secret to callers that may not see it.
+const MASK: &str = "**********";
+
+/// A client, as Keycloak shows it; unknown members are ignored.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Representation {
+    id: String,
+    pub(super) client_id: String,
+    name: Option<String>,
+    description: Option<String>,
+    base_url: Option<String>,
+    enabled: bool,
+    client_authenticator_type: Option<String>,
+    secret: Option<String>,
+    redirect_uris: Vec<String>,
+    web_origins: Vec<String>,
+    bearer_only: bool,
+    standard_flow_enabled: bool,
+    implicit_flow_enabled: bool,
+    direct_access_grants_enabled: bool,
+    service_accounts_enabled: bool,
+    authorization_services_enabled: bool,
+    public_client: bool,
+    frontchannel_logout: bool,
+    full_scope_allowed: bool,
+    attributes: BTreeMap<String, Option<String>>,
+    protocol_mappers: Vec<Mapper>,
+    default_client_scopes: Vec<String>,
+    optional_client_scopes: Vec<String>,
+}
+
+/// What an absent member means (`ClientRepresentation`, `ClientModel`).
+impl Default for Representation {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            client_id: String::new(),
+            name: None,
+            description: None,
+            base_url: None,
+            enabled: true,
+            client_authenticator_type: None,
+            secret: None,
+            redirect_uris: Vec::new(),
+            web_origins: Vec::new(),
+            bearer_only: false,
+            standard_flow_enabled: false,
+            implicit_flow_enabled: false,
+            direct_access_grants_enabled: false,
+            service_accounts_enabled: false,
+            authorization_services_enabled: false,
+            public_client: false,
+            frontchannel_logout: false,
+            full_scope_allowed: false,
+            attributes: BTreeMap::new(),
+            protocol_mappers: Vec::new(),
+            default_client_scopes: Vec::new(),
+            optional_client_scopes: Vec::new(),
+        }
+    }
+}
+
+impl Representation {
+    /// The client in normal form. Where the caller sees no scopes at all, that none are shown says nothing.
+    pub(super) fn observe(&self, sees_scopes: bool) -> ObservedClient {
+        let marks = match self.attribute(ATTRIBUTE_MARK) {
+            "" => Vec::new(),
+            mark => vec![mark.to_owned()],
+        };
+        let mut handles: BTreeMap<String, String> = self
+            .our_mappers()
+            .filter_map(|mapper| Some((mapper.field(), mapper.id.clone()?)))
+            .collect();
+        if self.authorization_services_enabled {
+            handles.insert(HANDLE_AUTHORIZATION.to_owned(), true.to_string());
+        }
+        if !sees_scopes && self.default_client_scopes.is_empty() && self.optional_client_scopes.is_empty() {
+            handles.insert(HANDLE_NO_SCOPES.to_owned(), true.to_string());
+        }
+        ObservedClient {
+            client_id: self.client_id.clone(),
+            remote_id: self.id.clone(),
+            marks,
+            secret: self.observed_secret(),
+            disabled: !self.enabled,
+            fields: self.fields(),
+            handles,
+        }
+    }
+
+    fn our_mappers(&self) -> impl Iterator<Item = &Mapper> {
+        self.protocol_mappers.iter().filter(|mapper| mapper.is_ours())
+    }
+
+    fn attribute(&self, name: &str) -> &str {
+        self.attributes.get(name).and_then(Option::as_deref).unwrap_or_default()
+    }
+
+    fn is_on(&self, attribute: &str, unless_set: bool) -> bool {
+        match self.attribute(attribute) {
+            "" => unless_set,
+            value => value == "true",
+        }
+    }
+
+    fn observed_secret(&self) -> ObservedSecret {
+        match self.secret.as_deref() {
+            _ if self.public_client => ObservedSecret::Absent,
+            // Not for this caller's eyes: says nothing.
+            None | Some(MASK) => ObservedSecret::NotShown,
+            Some(secret) => ObservedSecret::Shown(ClientSecret::new(secret)),
+        }
+    }
+
+    fn fields(&self) -> Fields {
+        let mut fields = Collected::default();
+        let type_ = if self.public_client {
+            ClientType::Public
+        } else {
+            ClientType::Confidential
+        };
+        fields.put(FIELD_TYPE, type_.as_str());
+        fields.put(BEARER_ONLY, if self.bearer_only { "true" } else { "" });
+        fields.put(FULL_SCOPE, if self.full_scope_allowed { "true" } else { "" });
+        fields.put(DISPLAY_NAME, text(&self.name));
+        fields.put(DESCRIPTION, text(&self.description));
+        fields.put(HOMEPAGE_URI, text(&self.base_url));
+        fields.put(LOGO_URI, self.attribute(ATTRIBUTE_LOGO));
+        fields.put(REDIRECT_URIS, sorted(&self.redirect_uris));
+        fields.put(POST_LOGOUT_REDIRECT_URIS, self.post_logout());
+        fields.put(WEB_ORIGINS, sorted(&self.web_origins));
+        fields.put(GRANT_TYPES, sorted(self.grants()));
+        if !self.public_client {
+            fields.put(AUTH_METHOD, self.auth_method());
+        }
+        fields.put(PKCE, self.attribute(ATTRIBUTE_PKCE));
+        fields.put(ID_TOKEN_ALG, self.attribute(ATTRIBUTE_ID_TOKEN_ALG));
+        fields.put(LOGOUT, self.logout().as_ref().map(logout_text).unwrap_or_default());
+        fields.put(ACCESS_TOKEN_LIFETIME, self.attribute(ATTRIBUTE_ACCESS_LIFESPAN));
+        fields.put(REFRESH_TOKEN_LIFETIME, self.attribute(ATTRIBUTE_SESSION_IDLE));
+        for (prefix, scopes) in [
+            (SCOPES, &self.default_client_scopes),
+            (OPTIONAL_SCOPES, &self.optional_client_scopes),
+        ] {
+            for scope in scopes.iter().filter(|scope| is_assigned(scope)) {
+                fields.put(format!("{prefix}{scope}"), ASSIGNED);
+            }
+        }
+        for mapper in self.our_mappers() {
+            fields.put(mapper.field(), mapper.normal_form());
+        }
+        fields.0
+    }
+
+    fn post_logout(&self) -> String {
+        match self.attribute(ATTRIBUTE_POST_LOGOUT) {
+            "" => AS_REDIRECT_URIS.to_owned(),
+            NONE => String::new(),
+            uris => sorted(uris.split(SEPARATOR)),
+        }
+    }
+
+    fn grants(&self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.standard_flow_enabled, GrantType::AuthorizationCode.as_str()),
+            (self.service_accounts_enabled, GrantType::ClientCredentials.as_str()),
+            (self.is_on(ATTRIBUTE_REFRESH, true), GrantType::RefreshToken.as_str()),
+            (self.is_on(ATTRIBUTE_DEVICE, false), GrantType::DeviceCode.as_str()),
+            (self.is_on(ATTRIBUTE_EXCHANGE, false), GrantType::TokenExchange.as_str()),
+            (self.implicit_flow_enabled, IMPLICIT),
+            (self.direct_access_grants_enabled, PASSWORD),
+            (self.is_on(ATTRIBUTE_CIBA, false), CIBA),
+            (self.is_on(ATTRIBUTE_JWT_BEARER, false), JWT_BEARER),
+        ]
+        .into_iter()
+        .filter_map(|(on, grant)| on.then_some(grant))
+    }
+
+    fn auth_method(&self) -> String {
+        match (
+            self.client_authenticator_type.as_deref(),
+            self.attribute(ATTRIBUTE_SECRET_METHOD),
+        ) {
+            (None | Some(SECRET_AUTHENTICATOR), "") => {
+                let either = [
+                    TokenEndpointAuthMethod::ClientSecretBasic,
+                    TokenEndpointAuthMethod::ClientSecretPost,
+                ];
+                either.map(TokenEndpointAuthMethod::as_str).join(" or ")
+            }
+            (None | Some(SECRET_AUTHENTICATOR), method) => method.to_owned(),
+            (Some(other), _) => other.to_owned(),
+        }
+    }
+
+    fn logout(&self) -> Option<Logout> {
+        let (channel, uri, session) = if self.frontchannel_logout {
+            (LogoutChannel::Front, ATTRIBUTE_FRONT_URL, ATTRIBUTE_FRONT_SESSION)
+        } else {
+            (LogoutChannel::Back, ATTRIBUTE_BACK_URL, ATTRIBUTE_BACK_SESSION)
+        };
+        let uri = self.attribute(uri);
+        (self.frontchannel_logout || !uri.is_empty()).then(|| Logout {
+            channel,
+            uri: uri.to_owned(),
+            session_required: self.is_on(session, channel == LogoutChannel::Front),
+        })
+    }
+}
+
+impl std::fmt::Debug for Representation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Representation")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
