@@ -293,7 +293,15 @@ pub fn driver(
     issuer: HttpClient,
 ) -> Result<Arc<dyn Driver>, AdminProblem> {
     let limits = limits(spec);
-    let ProviderType::Dex = spec.type_;
+    if spec.type_ != ProviderType::Dex {
+        return Err(AdminProblem::Reference(BadReference {
+            reason: Reason::InvalidObject,
+            message: format!(
+                "spec.type: this version of the operator has no driver for {}",
+                spec.type_.as_str()
+            ),
+        }));
+    }
     let Some(grpc) = spec.dex.as_ref().and_then(|dex| dex.grpc.as_ref()) else {
         // The CRD's rules exclude it; an object from before them is not a reason to fail.
         return Err(AdminProblem::Reference(BadReference {

@@ -8,7 +8,26 @@ pub const PROVIDER_RULES: &[&[CelRule]] = &[
     UNIONS,
     TRANSPORT,
     server_url!("spec.issuer.issuerURL", "issuerURL"),
+    server_url!("spec.issuer.internal.discoveryURL", "issuer.internal.discoveryURL"),
+    certificate_authority!(
+        "spec.issuer.internal.certificateAuthority",
+        "issuer.internal.certificateAuthority"
+    ),
     certificate_authority!("spec.dex.grpc.certificateAuthority", "dex.grpc.certificateAuthority"),
+    server_url!("spec.keycloak.adminURL", "keycloak.adminURL"),
+    certificate_authority!("spec.keycloak.certificateAuthority", "keycloak.certificateAuthority"),
+    secret_key!(
+        "spec.keycloak.credentials.clientCredentials.clientSecretRef",
+        "keycloak.credentials.clientCredentials.clientSecretRef"
+    ),
+    secret_key!(
+        "spec.keycloak.credentials.password.usernameSecretRef",
+        "keycloak.credentials.password.usernameSecretRef"
+    ),
+    secret_key!(
+        "spec.keycloak.credentials.password.passwordSecretRef",
+        "keycloak.credentials.password.passwordSecretRef"
+    ),
     SHAPES,
 ];
 
@@ -29,6 +48,11 @@ const FIXED: &[CelRule] = &[
         "!has(self.dex) || !has(oldSelf.dex) || self.dex.type == oldSelf.dex.type",
         "dex.type is immutable: make a new OIDCProvider",
     ),
+    rule(
+        "spec",
+        "!has(self.keycloak) || !has(oldSelf.keycloak) || self.keycloak.realm == oldSelf.keycloak.realm",
+        "keycloak.realm is immutable: make a new OIDCProvider",
+    ),
 ];
 
 /// What goes together.
@@ -40,13 +64,33 @@ const UNIONS: &[CelRule] = &[
     ),
     rule(
         "spec",
-        "self.type != 'Dex' || has(self.issuer.issuerURL)",
-        "issuer.issuerURL is required with type Dex",
+        "(self.type == 'Keycloak') == has(self.keycloak)",
+        "keycloak must be set if, and only if, type is Keycloak",
+    ),
+    rule(
+        "spec",
+        "!(self.type in ['Dex', 'Keycloak']) || has(self.issuer.issuerURL)",
+        "issuer.issuerURL is required with types Dex and Keycloak",
+    ),
+    rule(
+        "spec.issuer.internal",
+        "has(self.discoveryURL) || has(self.certificateAuthority)",
+        "issuer.internal needs discoveryURL or certificateAuthority: leave it out if the operator reaches the issuer as everybody does",
     ),
     rule(
         "spec.dex",
         "(self.type == 'GRPC') == has(self.grpc)",
         "dex.grpc must be set if, and only if, dex.type is GRPC",
+    ),
+    rule(
+        "spec.keycloak.credentials",
+        "(self.type == 'ClientCredentials') == has(self.clientCredentials)",
+        "keycloak.credentials.clientCredentials must be set if, and only if, type is ClientCredentials",
+    ),
+    rule(
+        "spec.keycloak.credentials",
+        "(self.type == 'Password') == has(self.password)",
+        "keycloak.credentials.password must be set if, and only if, type is Password",
     ),
 ];
 
@@ -56,6 +100,16 @@ const TRANSPORT: &[CelRule] = &[
         "spec",
         "!has(self.issuer.issuerURL) || self.issuer.issuerURL.startsWith('https://') || (has(self.insecureTransport) && 'Discovery' in self.insecureTransport.allowed)",
         "issuer.issuerURL must be https, unless insecureTransport.allowed holds Discovery (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.issuer.internal) || !has(self.issuer.internal.discoveryURL) || self.issuer.internal.discoveryURL.startsWith('https://') || (has(self.insecureTransport) && 'Discovery' in self.insecureTransport.allowed)",
+        "issuer.internal.discoveryURL must be https, unless insecureTransport.allowed holds Discovery (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.keycloak) || self.keycloak.adminURL.startsWith('https://') || (has(self.insecureTransport) && 'AdminAPI' in self.insecureTransport.allowed)",
+        "keycloak.adminURL must be https, unless insecureTransport.allowed holds AdminAPI (development only)",
     ),
     rule(
         "spec",
@@ -82,6 +136,13 @@ const SHAPES: &[CelRule] = &[
     object_name!(
         "spec.dex.grpc.clientCertificateSecretRef.name",
         "dex.grpc.clientCertificateSecretRef.name"
+    ),
+    realm!("spec.keycloak.realm", "keycloak.realm"),
+    realm!("spec.keycloak.authRealm", "keycloak.authRealm"),
+    rule(
+        "spec.keycloak.credentials.clientCredentials.clientID",
+        "self.matches('^[ -~]+$')",
+        "keycloak.credentials.clientCredentials.clientID must hold printable ASCII characters only (RFC 6749, appendix A.1)",
     ),
     rule(
         "spec.adminAPI.timeout",

@@ -38,6 +38,30 @@ macro_rules! certificate_authority {
     };
 }
 
+/// A `SecretKeyReference`.
+macro_rules! secret_key {
+    ($path:literal, $field:literal) => {
+        &[
+            object_name!(concat!($path, ".name"), concat!($field, ".name")),
+            data_key!(concat!($path, ".key"), concat!($field, ".key")),
+        ]
+    };
+}
+
+/// A realm of Keycloak: one segment of a URL's path, whoever takes that apart.
+macro_rules! realm {
+    ($path:literal, $field:literal) => {
+        rule(
+            $path,
+            r"!self.matches('[/\\\\?#%;\\p{Cc}]') && !(self in ['.', '..'])",
+            concat!(
+                $field,
+                r" must hold no '/', '\', '?', '#', '%', ';' or control characters, and not be '.' or '..'"
+            ),
+        )
+    };
+}
+
 /// Labels and annotations of others, on which other programs act.
 macro_rules! foreign_keys {
     ($path:expr, $field:expr) => {
