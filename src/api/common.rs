@@ -62,13 +62,25 @@ impl Condition {
     }
 }
 
-/// A key of a Secret in the same namespace. The Secret must carry the label `oidc-operator.io/credential: provider`.
+/// A Secret in the same namespace. It must carry the label `oidc-operator.io/credential: provider`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretReference {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+}
+
+/// A key of a Secret in the same namespace. The Secret must carry the label `oidc-operator.io/credential: provider`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyReference {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in it.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
 }
 
 /// Where CA certificates are kept.

@@ -62,7 +62,7 @@ pub fn all() -> Result<Vec<(&'static str, CustomResourceDefinition)>> {
 struct Additions {
     spec: Schema,
     status: Schema,
-    rules: &'static [CelRule],
+    rules: &'static [&'static [CelRule]],
     lists: &'static [(&'static str, ListType)],
     limits: &'static [(&'static str, &'static str, u32)],
     conditions: &'static [&'static str],
@@ -84,7 +84,7 @@ fn complete(crd: CustomResourceDefinition, additions: &Additions) -> Result<Cust
         additions.status.as_value(),
         additions.status.as_value(),
     );
-    for rule in additions.rules {
+    for rule in additions.rules.iter().copied().flatten() {
         let place = property(schema, rule.path)?;
         let rules = place["x-kubernetes-validations"].take();
         let mut rules = if let Value::Array(rules) = rules {
@@ -263,6 +263,8 @@ mod tests {
         let mut messages: Vec<_> = PROVIDER_RULES
             .iter()
             .chain(CLIENT_RULES)
+            .copied()
+            .flatten()
             .map(|rule| rule.message)
             .collect();
         messages.sort_unstable();
@@ -273,7 +275,7 @@ mod tests {
 
     #[test]
     fn every_message_names_what_to_do_in_one_line() {
-        for rule in PROVIDER_RULES.iter().chain(CLIENT_RULES) {
+        for rule in PROVIDER_RULES.iter().chain(CLIENT_RULES).copied().flatten() {
             assert!(
                 rule.message.len() < 400 && !rule.message.contains('\n'),
                 "{}",

@@ -10,7 +10,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{CertificateAuthorityReference, Condition, LocalName, SecretReference};
+use super::common::{CertificateAuthorityReference, Condition, LocalName, SecretKeyReference, SecretReference};
 use crate::domain::model::Capabilities;
 
 /// An identity provider, described once by the platform team.
@@ -58,6 +58,9 @@ pub struct OIDCProviderSpec {
     /// Dex: required with `type: Dex`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dex: Option<DexSpec>,
+    /// Keycloak: required with `type: Keycloak`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keycloak: Option<KeycloakSpec>,
     /// Limits of the operator's calls to the admin API.
     #[serde(rename = "adminAPI", default, skip_serializing_if = "Option::is_none")]
     pub admin_api: Option<AdminApi>,
@@ -78,6 +81,8 @@ pub struct OIDCProviderSpec {
 pub enum ProviderType {
     /// Dex, <https://dexidp.io>.
     Dex,
+    /// Keycloak, <https://www.keycloak.org>.
+    Keycloak,
 }
 
 impl ProviderType {
@@ -85,6 +90,7 @@ impl ProviderType {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dex => "Dex",
+            Self::Keycloak => "Keycloak",
         }
     }
 }
@@ -100,6 +106,22 @@ pub struct Issuer {
     /// ConfigMap in this namespace with the CA of the issuer, in key `ca-bundle.crt`. Unset: the system's roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_certificate_authority: Option<LocalName>,
+    /// How the operator, and applications inside the cluster, reach the issuer, where that is not the public way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal: Option<InternalIssuer>,
+}
+
+/// The way to the issuer inside the cluster. Tokens carry `issuerURL` all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InternalIssuer {
+    /// The discovery document; below `issuerURL` unless set.
+    #[serde(rename = "discoveryURL", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub discovery_url: Option<String>,
+    /// CA of the certificate that is shown inside the cluster; that of the issuer unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<CertificateAuthorityReference>,
 }
 
 /// How Dex is managed.
@@ -137,6 +159,74 @@ pub struct DexGrpc {
     pub client_certificate_secret_ref: Option<SecretReference>,
 }
 
+/// How Keycloak is managed: by its admin REST API, one realm a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeycloakSpec {
+    /// Base address of the server, without `/admin`; with Keycloak's `http-relative-path` where it has one.
+    #[serde(rename = "adminURL")]
+    #[schemars(length(min = 1, max = 512))]
+    pub admin_url: String,
+    /// The realm whose clients are managed. Immutable.
+    #[schemars(length(min = 1, max = 255))]
+    pub realm: String,
+    /// The realm where the operator logs in; `realm` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub auth_realm: Option<String>,
+    /// CA of the server's certificate at `adminURL`. Unset: the system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<CertificateAuthorityReference>,
+    /// Who the operator is at Keycloak: an account that may manage the realm's clients (`manage-clients`).
+    pub credentials: KeycloakCredentials,
+}
+
+/// The operator's account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeycloakCredentials {
+    /// ClientCredentials (preferred), or Password.
+    #[serde(rename = "type")]
+    pub type_: KeycloakCredentialsType,
+    /// A client with a service account: required with `type: ClientCredentials`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_credentials: Option<KeycloakClientCredentials>,
+    /// A user: required with `type: Password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<KeycloakPassword>,
+}
+
+/// Sorts of accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum KeycloakCredentialsType {
+    /// The service account of a client (RFC 6749, section 4.4).
+    ClientCredentials,
+    /// A user with a password, through the client `admin-cli` (RFC 6749, section 4.3).
+    Password,
+}
+
+/// A client with a service account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeycloakClientCredentials {
+    /// Its client ID.
+    #[serde(rename = "clientID")]
+    #[schemars(length(min = 1, max = 255))]
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret_ref: SecretKeyReference,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeycloakPassword {
+    /// The name.
+    pub username_secret_ref: SecretKeyReference,
+    /// The password.
+    pub password_secret_ref: SecretKeyReference,
+}
+
 /// Limits of the operator's calls to one provider's admin API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -167,7 +257,7 @@ pub struct InsecureTransport {
 /// Parts whose transport may be insecure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum InsecurePart {
-    /// The admin API: plain text, or TLS without client certificate.
+    /// The admin API: plain text; with Dex also TLS without client certificate.
     AdminAPI,
     /// The issuer and its discovery document over plain http.
     Discovery,

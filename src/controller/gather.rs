@@ -22,7 +22,7 @@ use crate::{
         names::next_secret_name,
         vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, GROUP, LABEL_CLIENT_UID},
     },
-    idp::dex::DexModel,
+    idp::{dex::DexModel, keycloak::KeycloakModel},
     kubernetes::{
         client::{KubeError, within},
         objects::{carries, name_of},
@@ -117,6 +117,10 @@ pub fn provider(found: &Lookup<OIDCProvider>, state: Option<&State>) -> Provider
 pub fn model(spec: &OIDCProviderSpec) -> Arc<dyn Model> {
     match spec.type_ {
         ProviderType::Dex => Arc::new(DexModel),
+        ProviderType::Keycloak => {
+            let realm = spec.keycloak.as_ref().map(|keycloak| keycloak.realm.as_str());
+            Arc::new(KeycloakModel::new(realm.unwrap_or_default()))
+        }
     }
 }
 

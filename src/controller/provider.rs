@@ -126,8 +126,8 @@ async fn look(
 ) -> (State, Findings) {
     let spec = &object.spec;
     let fingerprint = connect::fingerprint(spec, references);
-    let http = match &references.issuer_ca {
-        Ok(ca) => connect::issuer_http(spec, ca.as_ref())
+    let http = match &references.issuer {
+        Ok(trust) => connect::issuer_http(spec, trust)
             .map_err(|error| IssuerProblem::Issuer(crate::domain::IssuerError::Request(error))),
         Err(problem) => Err(IssuerProblem::Reference(problem.clone())),
     };
@@ -138,7 +138,7 @@ async fn look(
         (Ok(_), Some(driver), _) => Ok(driver),
         (Ok(admin), None, Ok(http)) => connect::driver(context, spec, admin, http.clone()),
         // The admin API is looked at all the same, so that a person sees both problems at once.
-        (Ok(admin), None, Err(_)) => match connect::issuer_http(spec, None) {
+        (Ok(admin), None, Err(_)) => match connect::issuer_http(spec, &connect::IssuerTrust::default()) {
             Ok(http) => connect::driver(context, spec, admin, http),
             Err(error) => Err(AdminProblem::Call(error)),
         },
@@ -193,7 +193,7 @@ async fn look_at_issuer(
     let insecure_endpoints_allowed = connect::allows(&object.spec, InsecurePart::Endpoints);
     let request = IssuerRequest {
         issuer: object.spec.issuer.issuer_url.as_deref().unwrap_or_default(),
-        discovery_url: None,
+        discovery_url: connect::discovery_url(&object.spec),
         insecure_endpoints_allowed,
     };
     let start = Instant::now();
@@ -202,7 +202,7 @@ async fn look_at_issuer(
     let seconds = start.elapsed().as_secs_f64();
     metrics.idp_request(object.spec.type_.as_str(), "discovery", outcome, seconds);
     let (discovery, keys) = read.map_err(IssuerProblem::Issuer)?;
-    let ca = references.issuer_ca.as_ref().ok().and_then(Option::as_ref);
+    let ca = references.issuer.as_ref().ok().and_then(|trust| trust.bundle.as_ref());
     Ok(ProviderFacts {
         provider_type: object.spec.type_.as_str(),
         discovery,

@@ -82,6 +82,18 @@ impl CaBundle {
         })
     }
 
+    /// The certificates of both, each once.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        let both = self.certificates.into_iter().chain(other.certificates);
+        let sorted: BTreeMap<_, _> = both
+            .map(|certificate| ((certificate.subject.clone(), certificate.sha256.clone()), certificate))
+            .collect();
+        Self {
+            certificates: sorted.into_values().collect(),
+        }
+    }
+
     /// The certificates, in order.
     pub fn certificates(&self) -> &[CaCertificate] {
         &self.certificates

@@ -371,7 +371,7 @@ fn redirect_uris() -> Vec<Row> {
             ],
         ),
         row(
-            "an http or https redirect URI must name a host",
+            "a redirect URI of scheme http or https must name a host",
             [
                 redirect("http://localhost:8080"),
                 redirect("http://127.0.0.1:5000/callback"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     server::Server,
-    table::{Attempt, Kind, create, place},
+    table::{Attempt, Kind, create, keycloak, keycloak_password, place},
 };
 
 /// A field with what it just takes and what it does not.
@@ -52,6 +52,12 @@ fn map(count: usize) -> Value {
 }
 
 fn provider() -> Vec<Limit> {
+    let mut limits = provider_fields();
+    limits.extend(keycloak_fields());
+    limits
+}
+
+fn provider_fields() -> Vec<Limit> {
     let issuer = |patch: Value| json!({"issuer": patch});
     let url = |length: usize| issuer(json!({"issuerURL": format!("https://dex.example.com/{}", long(length - 24))}));
     let authority = |name: String| issuer(json!({"issuerCertificateAuthority": {"name": name}}));
@@ -64,7 +70,13 @@ fn provider() -> Vec<Limit> {
     let values =
         |values: Value| selector(json!({"matchExpressions": [{"key": "k", "operator": "In", "values": values}]}));
     vec![
-        choice("spec.type", ["Dex"], |value| json!({"type": value})),
+        Limit {
+            field: "spec.type",
+            taken: vec![create(json!({"type": "Dex"})), create(keycloak(&json!({})))],
+            refused: ["Dexx", "keycloak", ""]
+                .map(|value| create(json!({"type": value})))
+                .into(),
+        },
         limit(
             "spec.issuer",
             [],
@@ -92,28 +104,6 @@ fn provider() -> Vec<Limit> {
                 address(261),
                 grpc(json!({"address": "a:"})),
                 grpc(json!({"address": null})),
-            ],
-        ),
-        choice(
-            "spec.dex.grpc.certificateAuthority.kind",
-            ["ConfigMap", "Secret"],
-            |value| grpc(json!({"certificateAuthority": {"kind": value}})),
-        ),
-        limit(
-            "spec.dex.grpc.certificateAuthority.name",
-            [grpc(json!({"certificateAuthority": {"name": long(253)}}))],
-            [
-                grpc(json!({"certificateAuthority": {"name": long(254)}})),
-                grpc(json!({"certificateAuthority": {"name": ""}})),
-                grpc(json!({"certificateAuthority": {"name": null}})),
-            ],
-        ),
-        limit(
-            "spec.dex.grpc.certificateAuthority.key",
-            [grpc(json!({"certificateAuthority": {"key": long(253)}}))],
-            [
-                grpc(json!({"certificateAuthority": {"key": long(254)}})),
-                grpc(json!({"certificateAuthority": {"key": ""}})),
             ],
         ),
         limit(
@@ -233,6 +223,155 @@ fn provider() -> Vec<Limit> {
             "spec.clients.allowedNamespaces.selector.matchExpressions.values",
             [values(many(128, |_| json!("x"))), values(json!([long(63)]))],
             [values(many(129, |_| json!("x"))), values(json!([long(64)]))],
+        ),
+    ]
+}
+
+fn keycloak_fields() -> Vec<Limit> {
+    let admin_url =
+        |length: usize| keycloak(&json!({"adminURL": format!("https://keycloak.example.com/{}", long(length - 29))}));
+    let discovery = |length: usize| {
+        json!({"issuer": {"internal": {
+            "discoveryURL": format!("https://keycloak.example.com/{}", long(length - 29)),
+        }}})
+    };
+    let realm = |field: &str, value: Value| keycloak(&json!({field: value}));
+    let client_id = |id: Value| keycloak(&json!({"credentials": {"clientCredentials": {"clientID": id}}}));
+    let authority = |reference: Value| keycloak(&json!({"certificateAuthority": reference}));
+    let mut limits = vec![
+        limit(
+            "spec.issuer.internal.discoveryURL",
+            [discovery(512)],
+            [discovery(513), json!({"issuer": {"internal": {"discoveryURL": ""}}})],
+        ),
+        limit(
+            "spec.keycloak.adminURL",
+            [admin_url(512)],
+            [
+                admin_url(513),
+                keycloak(&json!({"adminURL": ""})),
+                keycloak(&json!({"adminURL": null})),
+            ],
+        ),
+        limit(
+            "spec.keycloak.realm",
+            [realm("realm", json!(long(255)))],
+            [
+                realm("realm", json!(long(256))),
+                realm("realm", json!("")),
+                realm("realm", json!(null)),
+            ],
+        ),
+        limit(
+            "spec.keycloak.authRealm",
+            [realm("authRealm", json!(long(255)))],
+            [realm("authRealm", json!(long(256))), realm("authRealm", json!(""))],
+        ),
+        limit(
+            "spec.keycloak.credentials",
+            [],
+            [
+                keycloak(&json!({"credentials": null})),
+                keycloak(&json!({"credentials": "admin"})),
+            ],
+        ),
+        limit(
+            "spec.keycloak.credentials.type",
+            [keycloak(&json!({})), keycloak_password(&json!({}))],
+            [
+                keycloak(&json!({"credentials": {"type": "password"}})),
+                keycloak(&json!({"credentials": {"type": null}})),
+            ],
+        ),
+        limit(
+            "spec.keycloak.credentials.clientCredentials.clientID",
+            [client_id(json!(long(255)))],
+            [
+                client_id(json!(long(256))),
+                client_id(json!("")),
+                client_id(json!(null)),
+            ],
+        ),
+    ];
+    limits.extend(authority_limits(
+        [
+            "spec.dex.grpc.certificateAuthority.kind",
+            "spec.dex.grpc.certificateAuthority.name",
+            "spec.dex.grpc.certificateAuthority.key",
+        ],
+        &|reference| json!({"dex": {"grpc": {"certificateAuthority": reference}}}),
+    ));
+    limits.extend(authority_limits(
+        [
+            "spec.issuer.internal.certificateAuthority.kind",
+            "spec.issuer.internal.certificateAuthority.name",
+            "spec.issuer.internal.certificateAuthority.key",
+        ],
+        &|reference| json!({"issuer": {"internal": {"certificateAuthority": reference}}}),
+    ));
+    limits.extend(authority_limits(
+        [
+            "spec.keycloak.certificateAuthority.kind",
+            "spec.keycloak.certificateAuthority.name",
+            "spec.keycloak.certificateAuthority.key",
+        ],
+        &authority,
+    ));
+    limits.extend(secret_key_limits(
+        [
+            "spec.keycloak.credentials.clientCredentials.clientSecretRef.name",
+            "spec.keycloak.credentials.clientCredentials.clientSecretRef.key",
+        ],
+        &|reference| keycloak(&json!({"credentials": {"clientCredentials": {"clientSecretRef": reference}}})),
+    ));
+    limits.extend(secret_key_limits(
+        [
+            "spec.keycloak.credentials.password.usernameSecretRef.name",
+            "spec.keycloak.credentials.password.usernameSecretRef.key",
+        ],
+        &|reference| keycloak_password(&json!({"usernameSecretRef": reference})),
+    ));
+    limits.extend(secret_key_limits(
+        [
+            "spec.keycloak.credentials.password.passwordSecretRef.name",
+            "spec.keycloak.credentials.password.passwordSecretRef.key",
+        ],
+        &|reference| keycloak_password(&json!({"passwordSecretRef": reference})),
+    ));
+    limits
+}
+
+/// Kind, name and key of a `CertificateAuthorityReference`.
+fn authority_limits([kind, name, key]: [&'static str; 3], patch: &dyn Fn(Value) -> Value) -> [Limit; 3] {
+    let named = |name: Value| patch(json!({"name": name}));
+    let keyed = |key: String| patch(json!({"name": "ca", "key": key}));
+    [
+        choice(kind, ["ConfigMap", "Secret"], |value| {
+            patch(json!({"name": "ca", "kind": value}))
+        }),
+        limit(
+            name,
+            [named(json!(long(253)))],
+            [named(json!(long(254))), named(json!("")), named(json!(null))],
+        ),
+        limit(key, [keyed(long(253))], [keyed(long(254)), keyed(long(0))]),
+    ]
+}
+
+/// Name and key of a `SecretKeyReference`.
+fn secret_key_limits([name, key]: [&'static str; 2], patch: &dyn Fn(Value) -> Value) -> [Limit; 2] {
+    let named = |name: Value| patch(json!({"name": name, "key": "key"}));
+    let keyed = |key: Value| patch(json!({"name": "name", "key": key}));
+    [
+        limit(
+            name,
+            [named(json!(long(253)))],
+            [named(json!(long(254))), named(json!("")), named(json!(null))],
+        ),
+        limit(
+            key,
+            [keyed(json!(long(253)))],
+            [keyed(json!(long(254))), keyed(json!("")), keyed(json!(null))],
         ),
     ]
 }

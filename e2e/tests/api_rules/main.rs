@@ -19,11 +19,28 @@ use crate::{server::Server, table::Kind};
 
 #[tokio::test]
 async fn every_rule_of_oidcprovider_works_both_ways() {
-    case::run(async { table::check(&Server::new().await?, Kind::Provider, PROVIDER_RULES, &provider::rows()).await })
-        .await;
+    case::run(async {
+        table::check(
+            &Server::new().await?,
+            Kind::Provider,
+            &PROVIDER_RULES.concat(),
+            &provider::rows(),
+        )
+        .await
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn every_rule_of_oidcclient_works_both_ways() {
-    case::run(async { table::check(&Server::new().await?, Kind::Client, CLIENT_RULES, &client::rows()).await }).await;
+    case::run(async {
+        table::check(
+            &Server::new().await?,
+            Kind::Client,
+            &CLIENT_RULES.concat(),
+            &client::rows(),
+        )
+        .await
+    })
+    .await;
 }

@@ -6,7 +6,10 @@ use oidc_operator::api::crd::{CLIENT_CONDITIONS, PROVIDER_CONDITIONS};
 use oidc_operator_e2e::case;
 use serde_json::{Value, json};
 
-use crate::{server::Server, table::Kind};
+use crate::{
+    server::Server,
+    table::{Kind, keycloak},
+};
 
 async fn create(server: &Server, kind: Kind, name: &str, spec: Value) -> Result<Value> {
     let object = server.object(kind, false, name, &spec)?;
@@ -64,6 +67,13 @@ async fn defaults_stand_where_they_depend_on_nothing() {
             json!({"kind": "ConfigMap", "name": "dex-ca", "key": "ca-bundle.crt"});
         assert_eq!(provider["spec"], expected);
 
+        let spec = Kind::Provider.patched(&keycloak(&json!({"certificateAuthority": {"name": "keycloak-ca"}})));
+        let provider = create(&server, Kind::Provider, "keycloak", spec.clone()).await?;
+        let mut expected = spec;
+        expected["keycloak"]["certificateAuthority"] =
+            json!({"kind": "ConfigMap", "name": "keycloak-ca", "key": "ca-bundle.crt"});
+        assert_eq!(provider["spec"], expected);
+
         let client = create(&server, Kind::Client, "shop", Kind::Client.base()).await?;
         let mut expected = Kind::Client.base();
         expected["type"] = json!("Confidential");
@@ -110,6 +120,17 @@ async fn an_explicit_null_is_as_good_as_nothing() {
         let mut expected = Kind::Provider.base();
         expected["dex"]["grpc"]["certificateAuthority"] =
             json!({"kind": "ConfigMap", "name": "dex-ca", "key": "ca-bundle.crt"});
+        assert_eq!(provider["spec"], expected);
+
+        let mut spec = Kind::Provider.patched(&keycloak(&json!({})));
+        let expected = spec.clone();
+        spec["issuer"]["internal"] = Value::Null;
+        spec["dex"] = Value::Null;
+        for field in ["authRealm", "certificateAuthority"] {
+            spec["keycloak"][field] = Value::Null;
+        }
+        spec["keycloak"]["credentials"]["password"] = Value::Null;
+        let provider = create(&server, Kind::Provider, "keycloak", spec).await?;
         assert_eq!(provider["spec"], expected);
         Ok(())
     })

@@ -2,10 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::table::{Attempt, Row, create, row, update};
+use crate::table::{Attempt, Row, create, keycloak, keycloak_password, row, update};
 
 fn issuer(url: &str) -> Attempt {
     create(json!({"issuer": {"issuerURL": url}}))
+}
+
+fn internal(internal: Value) -> Attempt {
+    create(json!({"issuer": {"internal": internal}}))
+}
+
+fn credentials(credentials: Value) -> Attempt {
+    create(keycloak(&json!({"credentials": credentials})))
 }
 
 fn insecure(part: &str, mut patch: Value) -> Attempt {
@@ -33,7 +41,16 @@ pub(crate) fn rows() -> Vec<Row> {
     let mut rows = immutable();
     rows.extend(unions());
     rows.extend(transport());
-    rows.extend(issuer_url());
+    rows.extend(server_url("issuerURL", "issuer.issuerURL", &|url| issuer(url)));
+    rows.extend(server_url(
+        "issuer.internal.discoveryURL",
+        "issuer.internal.discoveryURL",
+        &|url| internal(json!({"discoveryURL": url})),
+    ));
+    rows.extend(server_url("keycloak.adminURL", "keycloak.adminURL", &|url| {
+        create(keycloak(&json!({"adminURL": url})))
+    }));
+    rows.extend(references());
     rows.extend(shapes());
     rows
 }
@@ -43,7 +60,10 @@ fn immutable() -> Vec<Row> {
         row(
             "type is immutable",
             [update(json!({}), json!({"resyncInterval": "5m"}))],
-            [update(json!({}), json!({"type": "Other", "dex": null})).widened()],
+            [
+                update(json!({}), keycloak(&json!({}))),
+                update(keycloak(&json!({})), json!({})),
+            ],
         ),
         row(
             "issuer.issuerURL is immutable",
@@ -64,7 +84,7 @@ fn immutable() -> Vec<Row> {
                     json!({"issuer": {"issuerURL": "https://dex.example.com/other"}}),
                 ),
                 update(json!({}), json!({"issuer": {"issuerURL": null}}))
-                    .also("issuer.issuerURL is required with type Dex"),
+                    .also("issuer.issuerURL is required with types Dex and Keycloak"),
                 update(
                     json!({"type": "Other", "dex": null, "issuer": {"issuerURL": null}}),
                     json!({"type": "Other", "dex": null}),
@@ -76,6 +96,14 @@ fn immutable() -> Vec<Row> {
             "dex.type is immutable",
             [update(json!({}), grpc(json!({"address": "dex.other.svc:5557"})))],
             [update(json!({}), json!({"dex": {"type": "Other", "grpc": null}})).widened()],
+        ),
+        row(
+            "keycloak.realm is immutable",
+            [update(
+                keycloak(&json!({})),
+                keycloak(&json!({"adminURL": "https://keycloak.example.com", "authRealm": "master"})),
+            )],
+            [update(keycloak(&json!({})), keycloak(&json!({"realm": "other"})))],
         ),
     ]
 }
@@ -91,12 +119,55 @@ fn unions() -> Vec<Row> {
             [create(json!({"dex": null})), create(json!({"type": "Other"})).widened()],
         ),
         row(
-            "issuer.issuerURL is required with type Dex",
+            "keycloak must be set if, and only if, type is Keycloak",
+            [create(json!({})), create(keycloak(&json!({})))],
+            [
+                create(json!({"type": "Keycloak", "dex": null})),
+                create(json!({"keycloak": keycloak(&json!({}))["keycloak"]})),
+            ],
+        ),
+        row(
+            "issuer.issuerURL is required with types Dex and Keycloak",
             [
                 create(json!({})),
                 create(json!({"type": "Other", "dex": null, "issuer": {"issuerURL": null}})).widened(),
             ],
-            [create(json!({"issuer": {"issuerURL": null}}))],
+            [create(json!({"issuer": {"issuerURL": null}})), {
+                let mut patch = keycloak(&json!({}));
+                patch["issuer"] = json!({"issuerURL": null});
+                create(patch)
+            }],
+        ),
+        row(
+            "issuer.internal needs discoveryURL or certificateAuthority",
+            [
+                internal(
+                    json!({"discoveryURL": "https://keycloak.identity.svc:8443/realms/apps/.well-known/openid-configuration"}),
+                ),
+                internal(json!({"certificateAuthority": {"name": "keycloak-ca"}})),
+            ],
+            [internal(json!({}))],
+        ),
+        row(
+            "keycloak.credentials.clientCredentials must be set if, and only if",
+            [create(keycloak(&json!({}))), create(keycloak_password(&json!({})))],
+            [
+                credentials(json!({"clientCredentials": null})),
+                create({
+                    let mut patch = keycloak_password(&json!({}));
+                    patch["keycloak"]["credentials"]["clientCredentials"] =
+                        keycloak(&json!({}))["keycloak"]["credentials"]["clientCredentials"].clone();
+                    patch
+                }),
+            ],
+        ),
+        row(
+            "keycloak.credentials.password must be set if, and only if",
+            [create(keycloak(&json!({}))), create(keycloak_password(&json!({})))],
+            [
+                credentials(json!({"type": "Password", "clientCredentials": null})),
+                credentials(json!({"password": keycloak_password(&json!({}))["keycloak"]["credentials"]["password"]})),
+            ],
         ),
         row(
             "dex.grpc must be set if, and only if, dex.type is GRPC",
@@ -143,6 +214,8 @@ fn unions() -> Vec<Row> {
 
 fn transport() -> Vec<Row> {
     let plain = json!({"issuer": {"issuerURL": "http://dex.example.com/dex"}});
+    let plain_discovery = json!({"issuer": {"internal": {"discoveryURL": "http://dex.identity.svc:5556/dex"}}});
+    let plain_admin = keycloak(&json!({"adminURL": "http://keycloak.identity.svc:8080"}));
     let neither = grpc(json!({"certificateAuthority": null, "clientCertificateSecretRef": null}));
     let authority_only = grpc(json!({"clientCertificateSecretRef": null}));
     let certificate_only = grpc(json!({"certificateAuthority": null}));
@@ -155,6 +228,19 @@ fn transport() -> Vec<Row> {
                 insecure("Endpoints", plain),
                 issuer("HTTPS://dex.example.com/dex").also("issuerURL must start with https://"),
             ],
+        ),
+        row(
+            "issuer.internal.discoveryURL must be https",
+            [
+                internal(json!({"discoveryURL": "https://dex.identity.svc/dex"})),
+                insecure("Discovery", plain_discovery.clone()),
+            ],
+            [create(plain_discovery.clone()), insecure("AdminAPI", plain_discovery)],
+        ),
+        row(
+            "keycloak.adminURL must be https",
+            [create(keycloak(&json!({}))), insecure("AdminAPI", plain_admin.clone())],
+            [create(plain_admin.clone()), insecure("Discovery", plain_admin)],
         ),
         row(
             "dex.grpc needs certificateAuthority and clientCertificateSecretRef",
@@ -177,68 +263,110 @@ fn transport() -> Vec<Row> {
     ]
 }
 
-fn issuer_url() -> Vec<Row> {
+/// The rules of `server_url!`: `field` is its name in them, `https` the one in the rule on transport.
+fn server_url(field: &str, https: &str, url: &dyn Fn(&str) -> Attempt) -> Vec<Row> {
+    let https = format!("{https} must be https");
+    let scheme = format!("{field} must start with https://");
     vec![
         row(
-            "issuerURL must be an absolute URL with a host",
+            format!("{field} must be an absolute URL with a host"),
             [
-                issuer("https://dex.example.com"),
-                issuer("https://dex.example.com:8443/dex/"),
-                issuer("https://[2001:db8::1]:5556/dex"),
+                url("https://dex.example.com"),
+                url("https://dex.example.com:8443/dex/"),
+                url("https://[2001:db8::1]:5556/dex"),
             ],
             [
-                issuer("https:///dex"),
-                issuer("https://:443/dex"),
-                issuer("https://dex.example.com:port/dex"),
-                issuer("dex.example.com/dex")
-                    .also("issuer.issuerURL must be https")
-                    .also("issuerURL must start with"),
-                issuer("/dex")
-                    .also("issuer.issuerURL must be https")
-                    .also("issuerURL must start with"),
+                url("https:///dex"),
+                url("https://:443/dex"),
+                url("https://dex.example.com:port/dex"),
+                url("dex.example.com/dex").also(&https).also(&scheme),
+                url("/dex").also(&https).also(&scheme),
             ],
         ),
         row(
-            "issuerURL must start with https://",
-            [issuer("https://dex.example.com/a-b_c~d.e:f,g;h=i(j)'k'%20")],
+            &scheme,
+            [url("https://dex.example.com/a-b_c~d.e:f,g;h=i(j)'k'%20")],
             [
-                issuer("ftp://dex.example.com/dex").also("issuer.issuerURL must be https"),
-                issuer("https://dex.example.com/d\u{e9}x"),
-                issuer("https://dex.example.com/a b"),
-                issuer("https://dex.example.com/a\\b"),
+                url("ftp://dex.example.com/dex").also(&https),
+                url("https://dex.example.com/d\u{e9}x"),
+                url("https://dex.example.com/a b"),
+                url("https://dex.example.com/a\\b"),
             ],
         ),
         row(
-            "issuerURL must have no query",
-            [issuer("https://dex.example.com/a")],
+            format!("{field} must have no query"),
+            [url("https://dex.example.com/a")],
             [
-                issuer("https://dex.example.com/dex?a=b"),
-                issuer("https://dex.example.com/dex?"),
+                url("https://dex.example.com/dex?a=b"),
+                url("https://dex.example.com/dex?"),
             ],
         ),
         row(
-            "issuerURL must have no fragment",
-            [issuer("https://dex.example.com/a")],
+            format!("{field} must have no fragment"),
+            [url("https://dex.example.com/a")],
             [
-                issuer("https://dex.example.com/dex#a"),
-                issuer("https://dex.example.com/dex#"),
+                url("https://dex.example.com/dex#a"),
+                url("https://dex.example.com/dex#"),
             ],
         ),
         row(
-            "issuerURL must have no user information",
-            [issuer("https://dex.example.com/a")],
+            format!("{field} must have no user information"),
+            [url("https://dex.example.com/a")],
             [
-                issuer("https://user:password@dex.example.com/dex"),
-                issuer("https://dex.example.com/@dex"),
+                url("https://user:password@dex.example.com/dex"),
+                url("https://dex.example.com/@dex"),
             ],
+        ),
+    ]
+}
+
+/// References to Secrets and ConfigMaps, each with the object that refers so.
+fn references() -> Vec<Row> {
+    let mut rows = Vec::new();
+    rows.extend(reference("dex.grpc.certificateAuthority", &|reference| {
+        create(grpc(json!({"certificateAuthority": reference})))
+    }));
+    rows.extend(reference("issuer.internal.certificateAuthority", &|reference| {
+        internal(json!({"certificateAuthority": reference}))
+    }));
+    rows.extend(reference("keycloak.certificateAuthority", &|reference| {
+        create(keycloak(&json!({"certificateAuthority": reference})))
+    }));
+    rows.extend(reference(
+        "keycloak.credentials.clientCredentials.clientSecretRef",
+        &|reference| credentials(json!({"clientCredentials": {"clientSecretRef": reference}})),
+    ));
+    rows.extend(reference(
+        "keycloak.credentials.password.usernameSecretRef",
+        &|reference| create(keycloak_password(&json!({"usernameSecretRef": reference}))),
+    ));
+    rows.extend(reference(
+        "keycloak.credentials.password.passwordSecretRef",
+        &|reference| create(keycloak_password(&json!({"passwordSecretRef": reference}))),
+    ));
+    rows
+}
+
+fn reference(field: &str, patch: &dyn Fn(Value) -> Attempt) -> [Row; 2] {
+    let name = |name: &str| patch(json!({"name": name, "key": "key"}));
+    let key = |key: &str| patch(json!({"name": "name", "key": key}));
+    [
+        row(
+            format!("{field}.name must be a DNS subdomain"),
+            [name("ca"), name("ca.example-2.com")],
+            [name("a/b"), name("-ca"), name("../secrets/x"), name("CA")],
+        ),
+        row(
+            format!("{field}.key must be a key"),
+            [key("ca.crt"), key("CA_Bundle-1.pem"), key(".ca")],
+            [key("a/b"), key("a b"), key("."), key(".."), key("..ca")],
         ),
     ]
 }
 
 fn shapes() -> Vec<Row> {
     let authority = |name: &str| create(json!({"issuer": {"issuerCertificateAuthority": {"name": name}}}));
-    let grpc_authority = |name: &str| create(grpc(json!({"certificateAuthority": {"name": name}})));
-    let key = |key: &str| create(grpc(json!({"certificateAuthority": {"key": key}})));
+    let client_id = |id: &str| credentials(json!({"clientCredentials": {"clientID": id}}));
     let certificate = |name: &str| create(grpc(json!({"clientCertificateSecretRef": {"name": name}})));
     let timeout = |text: &str| create(json!({"adminAPI": {"timeout": text}}));
     let resync = |text: &str| create(json!({"resyncInterval": text}));
@@ -252,16 +380,6 @@ fn shapes() -> Vec<Row> {
                 authority("a..b"),
                 authority("a_b"),
             ],
-        ),
-        row(
-            "dex.grpc.certificateAuthority.name must be a DNS subdomain",
-            [grpc_authority("ca")],
-            [grpc_authority("a/b"), grpc_authority("-ca")],
-        ),
-        row(
-            "dex.grpc.certificateAuthority.key must be a key",
-            [key("ca.crt"), key("CA_Bundle-1.pem"), key(".ca")],
-            [key("a/b"), key("a b"), key("."), key(".."), key("..ca")],
         ),
         row(
             "dex.grpc.clientCertificateSecretRef.name must be a DNS subdomain",
@@ -288,6 +406,15 @@ fn shapes() -> Vec<Row> {
                 address("user@dex:5557"),
             ],
         ),
+        realm("keycloak.realm", &|realm| create(keycloak(&json!({"realm": realm})))),
+        realm("keycloak.authRealm", &|realm| {
+            create(keycloak(&json!({"authRealm": realm})))
+        }),
+        row(
+            "keycloak.credentials.clientCredentials.clientID must hold",
+            [client_id("oidc-operator"), client_id("a:b c\\~")],
+            [client_id("a\n"), client_id("\u{fc}"), client_id("a\u{7f}")],
+        ),
         row(
             "adminAPI.timeout must be between 1s and 60s",
             [timeout("1s"), timeout("1000ms"), timeout("60s"), timeout("1m")],
@@ -299,4 +426,23 @@ fn shapes() -> Vec<Row> {
             [resync("4s"), resync("24h1s"), resync("99999h")],
         ),
     ]
+}
+
+fn realm(field: &str, realm: &dyn Fn(&str) -> Attempt) -> Row {
+    row(
+        format!("{field} must hold no"),
+        [realm("apps"), realm("My realm.2"), realm("..."), realm("\u{fc}ber")],
+        [
+            realm("a/b"),
+            realm("a\\b"),
+            realm("a?b"),
+            realm("a#b"),
+            realm("a%2fb"),
+            realm("a;b"),
+            realm("a\nb"),
+            realm("a\u{85}b"),
+            realm("."),
+            realm(".."),
+        ],
+    )
 }

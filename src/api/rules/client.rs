@@ -1,0 +1,161 @@
+//! Rules of OIDCClient.
+
+use super::{CelRule, rule};
+
+/// Rules of OIDCClient, in groups.
+pub const CLIENT_RULES: &[&[CelRule]] = &[
+    FIXED,
+    NAMES,
+    MEANING,
+    browser_uri!("spec.redirectURIs.[]", "a redirect URI"),
+    SHAPES,
+    CLAIMS,
+    OUTPUTS,
+];
+
+/// Fixed from the start.
+const FIXED: &[CelRule] = &[
+    rule(
+        "spec",
+        "self.providerRef.name == oldSelf.providerRef.name && has(self.providerRef.__namespace__) == has(oldSelf.providerRef.__namespace__) && (!has(self.providerRef.__namespace__) || self.providerRef.__namespace__ == oldSelf.providerRef.__namespace__)",
+        "providerRef is immutable: make a new OIDCClient",
+    ),
+    rule(
+        "spec",
+        "has(self.clientID) == has(oldSelf.clientID) && (!has(self.clientID) || self.clientID == oldSelf.clientID)",
+        "clientID is immutable: make a new OIDCClient",
+    ),
+];
+
+const NAMES: &[CelRule] = &[
+    // The default client ID, <namespace>_<name>, has at most 150 characters: 63 + 1 + 86. The default names of the outputs,
+    // <name>-oidc, have at most 248 (with room for `-next`) and 253.
+    rule(
+        "",
+        "has(self.spec.clientID) || size(self.metadata.name) <= 86",
+        "metadata.name must have at most 86 characters, unless clientID is set",
+    ),
+    rule(
+        "",
+        "(has(self.spec.outputs) && has(self.spec.outputs.secret) && has(self.spec.outputs.secret.name)) || size(self.metadata.name) <= 243",
+        "metadata.name must have at most 243 characters, unless outputs.secret.name is set",
+    ),
+    rule(
+        "",
+        "(has(self.spec.outputs) && has(self.spec.outputs.configMap) && has(self.spec.outputs.configMap.name)) || size(self.metadata.name) <= 248",
+        "metadata.name must have at most 248 characters, unless outputs.configMap.name is set",
+    ),
+    object_name!("spec.providerRef.name", "providerRef.name"),
+    rule(
+        "spec.providerRef.namespace",
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "providerRef.namespace must be a DNS label: lower-case letters, digits and '-'",
+    ),
+    rule(
+        "spec.clientID",
+        "self.matches('^[!-9;-~]+$')",
+        "clientID must hold printable ASCII characters only, no white space and no ':'",
+    ),
+    rule(
+        "spec.clientID",
+        "!self.startsWith('oidc-operator.io/')",
+        "clientID must not start with oidc-operator.io/",
+    ),
+];
+
+/// What goes together.
+const MEANING: &[CelRule] = &[
+    rule(
+        "spec",
+        "!has(self.tokenEndpointAuthMethod) || (self.type == 'Public') == (self.tokenEndpointAuthMethod == 'none')",
+        "tokenEndpointAuthMethod none goes with type Public, and only with it",
+    ),
+    rule(
+        "spec",
+        "self.type != 'Public' || !has(self.grantTypes) || !('client_credentials' in self.grantTypes)",
+        "a Public client cannot use client_credentials: it has no credentials",
+    ),
+    rule(
+        "spec",
+        "(has(self.grantTypes) && !('authorization_code' in self.grantTypes)) || (has(self.redirectURIs) && size(self.redirectURIs) > 0)",
+        "redirectURIs is required for authorization_code (unset grantTypes include it)",
+    ),
+    rule(
+        "spec",
+        "!has(self.grantTypes) || !('refresh_token' in self.grantTypes) || 'authorization_code' in self.grantTypes || 'urn:ietf:params:oauth:grant-type:device_code' in self.grantTypes",
+        "grantTypes: refresh_token needs authorization_code or device_code beside it",
+    ),
+    rule(
+        "spec",
+        "!has(self.scopes) || 'openid' in self.scopes || (has(self.grantTypes) && !('authorization_code' in self.grantTypes))",
+        "scopes must hold openid: without it there is no ID token (OIDC Core, section 3.1.2.1)",
+    ),
+    rule(
+        "spec",
+        "self.type != 'Public' || !has(self.pkce) || self.pkce == 'Required'",
+        "a Public client must use PKCE (RFC 9700, section 2.1.1): leave pkce unset or set it to Required",
+    ),
+];
+
+const SHAPES: &[CelRule] = &[
+    rule(
+        "spec.redirectURIs",
+        "self.all(u, self.exists_one(v, v == u))",
+        "redirectURIs must differ from each other",
+    ),
+    rule(
+        "spec.logoURI",
+        r"self.matches('^https?://[A-Za-z0-9\\[][!-~]*$')",
+        "logoURI must be an http or https URL with a host, in printable ASCII characters",
+    ),
+    one_line!("spec.displayName", "displayName"),
+    rule(
+        "spec.scopes.[]",
+        r#"self.matches('^[!#-\\[\\]-~]+$')"#,
+        "a scope must hold printable ASCII characters other than space, '\"' and '\\' (RFC 6749, section 3.3)",
+    ),
+];
+
+/// What could impersonate is never a constant or an attribute. A `.` makes a claim within a claim (`realm_access.roles`), so
+/// it is a name's end here.
+const CLAIMS: &[CelRule] = &[
+    rule(
+        "spec.claims.[]",
+        "!(self.type in ['Constant', 'UserAttribute']) || !self.name.matches('^(iss|sub|aud|azp|exp|nonce|acr|amr|email|email_verified|preferred_username|groups|roles|realm_access|resource_access)([.]|$)')",
+        "a claim of type Constant or UserAttribute must not be named iss, sub, aud, azp, exp, nonce, acr, amr, email, email_verified, preferred_username, groups, roles, realm_access or resource_access, nor be within one of them: they decide who a user is",
+    ),
+    rule(
+        "spec.claims.[]",
+        "self.type != 'Groups' || !self.name.matches('^(iss|sub|aud|azp|exp|nonce|acr|amr|email|email_verified|preferred_username)([.]|$)')",
+        "a claim of type Groups must not be named iss, sub, aud, azp, exp, nonce, acr, amr, email, email_verified or preferred_username, nor be within one of them: they hold no groups",
+    ),
+    rule(
+        "spec.claims.[]",
+        "(self.type == 'Constant') == has(self.constant)",
+        "claims[].constant must be set if, and only if, type is Constant",
+    ),
+    rule(
+        "spec.claims.[]",
+        "(self.type == 'UserAttribute') == has(self.userAttribute)",
+        "claims[].userAttribute must be set if, and only if, type is UserAttribute",
+    ),
+    rule(
+        "spec.claims.[]",
+        "self.type == 'Groups' || !has(self.groups)",
+        "claims[].groups goes with type Groups only",
+    ),
+];
+
+const OUTPUTS: &[CelRule] = &[
+    object_name!("spec.outputs.secret.name", "outputs.secret.name"),
+    object_name!("spec.outputs.configMap.name", "outputs.configMap.name"),
+    foreign_keys!("spec.outputs.secret.labels", "outputs.secret.labels"),
+    legal_keys!("spec.outputs.secret.labels", "outputs.secret.labels"),
+    rule(
+        "spec.outputs.secret.labels",
+        "self.all(k, self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$'))",
+        "outputs.secret.labels must have legal values: up to 63 letters, digits, '-', '_' and '.'",
+    ),
+    foreign_keys!("spec.outputs.secret.annotations", "outputs.secret.annotations"),
+    legal_keys!("spec.outputs.secret.annotations", "outputs.secret.annotations"),
+];

@@ -1,0 +1,167 @@
+//! Rules of OIDCProvider.
+
+use super::{CelRule, rule};
+
+/// Rules of OIDCProvider, in groups.
+pub const PROVIDER_RULES: &[&[CelRule]] = &[
+    FIXED,
+    UNIONS,
+    TRANSPORT,
+    server_url!("spec.issuer.issuerURL", "issuerURL"),
+    server_url!("spec.issuer.internal.discoveryURL", "issuer.internal.discoveryURL"),
+    certificate_authority!(
+        "spec.issuer.internal.certificateAuthority",
+        "issuer.internal.certificateAuthority"
+    ),
+    certificate_authority!("spec.dex.grpc.certificateAuthority", "dex.grpc.certificateAuthority"),
+    server_url!("spec.keycloak.adminURL", "keycloak.adminURL"),
+    certificate_authority!("spec.keycloak.certificateAuthority", "keycloak.certificateAuthority"),
+    secret_key!(
+        "spec.keycloak.credentials.clientCredentials.clientSecretRef",
+        "keycloak.credentials.clientCredentials.clientSecretRef"
+    ),
+    secret_key!(
+        "spec.keycloak.credentials.password.usernameSecretRef",
+        "keycloak.credentials.password.usernameSecretRef"
+    ),
+    secret_key!(
+        "spec.keycloak.credentials.password.passwordSecretRef",
+        "keycloak.credentials.password.passwordSecretRef"
+    ),
+    SHAPES,
+];
+
+/// Fixed from the start.
+const FIXED: &[CelRule] = &[
+    rule(
+        "spec",
+        "self.type == oldSelf.type",
+        "type is immutable: make a new OIDCProvider",
+    ),
+    rule(
+        "spec",
+        "has(self.issuer.issuerURL) == has(oldSelf.issuer.issuerURL) && (!has(self.issuer.issuerURL) || self.issuer.issuerURL == oldSelf.issuer.issuerURL)",
+        "issuer.issuerURL is immutable: make a new OIDCProvider",
+    ),
+    rule(
+        "spec",
+        "!has(self.dex) || !has(oldSelf.dex) || self.dex.type == oldSelf.dex.type",
+        "dex.type is immutable: make a new OIDCProvider",
+    ),
+    rule(
+        "spec",
+        "!has(self.keycloak) || !has(oldSelf.keycloak) || self.keycloak.realm == oldSelf.keycloak.realm",
+        "keycloak.realm is immutable: make a new OIDCProvider",
+    ),
+];
+
+/// What goes together.
+const UNIONS: &[CelRule] = &[
+    rule(
+        "spec",
+        "(self.type == 'Dex') == has(self.dex)",
+        "dex must be set if, and only if, type is Dex",
+    ),
+    rule(
+        "spec",
+        "(self.type == 'Keycloak') == has(self.keycloak)",
+        "keycloak must be set if, and only if, type is Keycloak",
+    ),
+    rule(
+        "spec",
+        "!(self.type in ['Dex', 'Keycloak']) || has(self.issuer.issuerURL)",
+        "issuer.issuerURL is required with types Dex and Keycloak",
+    ),
+    rule(
+        "spec.issuer.internal",
+        "has(self.discoveryURL) || has(self.certificateAuthority)",
+        "issuer.internal needs discoveryURL or certificateAuthority: leave it out if the operator reaches the issuer as everybody does",
+    ),
+    rule(
+        "spec.dex",
+        "(self.type == 'GRPC') == has(self.grpc)",
+        "dex.grpc must be set if, and only if, dex.type is GRPC",
+    ),
+    rule(
+        "spec.keycloak.credentials",
+        "(self.type == 'ClientCredentials') == has(self.clientCredentials)",
+        "keycloak.credentials.clientCredentials must be set if, and only if, type is ClientCredentials",
+    ),
+    rule(
+        "spec.keycloak.credentials",
+        "(self.type == 'Password') == has(self.password)",
+        "keycloak.credentials.password must be set if, and only if, type is Password",
+    ),
+];
+
+/// https and mutual TLS unless allowed otherwise.
+const TRANSPORT: &[CelRule] = &[
+    rule(
+        "spec",
+        "!has(self.issuer.issuerURL) || self.issuer.issuerURL.startsWith('https://') || (has(self.insecureTransport) && 'Discovery' in self.insecureTransport.allowed)",
+        "issuer.issuerURL must be https, unless insecureTransport.allowed holds Discovery (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.issuer.internal) || !has(self.issuer.internal.discoveryURL) || self.issuer.internal.discoveryURL.startsWith('https://') || (has(self.insecureTransport) && 'Discovery' in self.insecureTransport.allowed)",
+        "issuer.internal.discoveryURL must be https, unless insecureTransport.allowed holds Discovery (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.keycloak) || self.keycloak.adminURL.startsWith('https://') || (has(self.insecureTransport) && 'AdminAPI' in self.insecureTransport.allowed)",
+        "keycloak.adminURL must be https, unless insecureTransport.allowed holds AdminAPI (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.dex) || !has(self.dex.grpc) || (has(self.dex.grpc.certificateAuthority) && has(self.dex.grpc.clientCertificateSecretRef)) || (has(self.insecureTransport) && 'AdminAPI' in self.insecureTransport.allowed)",
+        "dex.grpc needs certificateAuthority and clientCertificateSecretRef (mutual TLS is Dex's only protection), unless insecureTransport.allowed holds AdminAPI (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.dex) || !has(self.dex.grpc) || has(self.dex.grpc.certificateAuthority) || !has(self.dex.grpc.clientCertificateSecretRef)",
+        "dex.grpc.clientCertificateSecretRef needs certificateAuthority: a client certificate is of no use without TLS",
+    ),
+];
+
+const SHAPES: &[CelRule] = &[
+    object_name!(
+        "spec.issuer.issuerCertificateAuthority.name",
+        "issuerCertificateAuthority.name"
+    ),
+    rule(
+        "spec.dex.grpc.address",
+        r"self.matches('^([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\]):([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$')",
+        "dex.grpc.address must be host:port, for example dex.identity.svc:5557",
+    ),
+    object_name!(
+        "spec.dex.grpc.clientCertificateSecretRef.name",
+        "dex.grpc.clientCertificateSecretRef.name"
+    ),
+    realm!("spec.keycloak.realm", "keycloak.realm"),
+    realm!("spec.keycloak.authRealm", "keycloak.authRealm"),
+    rule(
+        "spec.keycloak.credentials.clientCredentials.clientID",
+        "self.matches('^[ -~]+$')",
+        "keycloak.credentials.clientCredentials.clientID must hold printable ASCII characters only (RFC 6749, appendix A.1)",
+    ),
+    rule(
+        "spec.adminAPI.timeout",
+        "duration(self) >= duration('1s') && duration(self) <= duration('60s')",
+        "adminAPI.timeout must be between 1s and 60s",
+    ),
+    rule(
+        "spec.resyncInterval",
+        "duration(self) >= duration('5s') && duration(self) <= duration('24h')",
+        "resyncInterval must be between 5s and 24h",
+    ),
+    rule(
+        "spec.clients.allowedNamespaces",
+        "(self.from == 'Selector') == has(self.selector)",
+        "allowedNamespaces.selector must be set if, and only if, from is Selector",
+    ),
+    rule(
+        "spec.clients.allowedNamespaces.selector.matchExpressions.[]",
+        "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0 : self.operator in ['Exists', 'DoesNotExist'] && (!has(self.values) || size(self.values) == 0)",
+        "matchExpressions: operator must be In or NotIn with values, or Exists or DoesNotExist without",
+    ),
+];
