@@ -64,6 +64,14 @@ pub struct OIDCClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub display_name: Option<String>,
+    /// What it is, for administrators of the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub description: Option<String>,
+    /// The application's start page.
+    #[serde(rename = "homepageURI", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub homepage_uri: Option<String>,
     /// A picture for the login page.
     #[serde(rename = "logoURI", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
@@ -72,6 +80,14 @@ pub struct OIDCClientSpec {
     #[serde(rename = "redirectURIs", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 1024)))]
     pub redirect_uris: Option<Vec<String>>,
+    /// Where browsers may be sent after logout; nowhere unless set.
+    #[serde(rename = "postLogoutRedirectURIs", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 1024)))]
+    pub post_logout_redirect_uris: Option<Vec<String>>,
+    /// Origins of browser code that calls the provider (CORS), listed one by one; none unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 255)))]
+    pub web_origins: Option<Vec<String>>,
     /// OAuth's registered names; authorization_code and refresh_token unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 5))]
@@ -89,6 +105,16 @@ pub struct OIDCClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
     pub scopes: Option<Vec<String>>,
+    /// What the application may also ask for; nothing unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    pub optional_scopes: Option<Vec<String>>,
+    /// How the application hears of logouts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logout: Option<Logout>,
+    /// How long tokens live; as the provider has it unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_lifetimes: Option<TokenLifetimes>,
     /// Custom claims in tokens. Refused where the provider cannot make them (Dex).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -134,6 +160,48 @@ impl ProviderReference {
     }
 }
 
+/// How the application hears of logouts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Logout {
+    /// BackChannel, or FrontChannel.
+    #[serde(rename = "type")]
+    pub type_: LogoutType,
+    /// Where the application listens.
+    #[schemars(length(min = 1, max = 1024))]
+    pub uri: String,
+    /// Whether the application needs to be told which session ended (`sid`).
+    #[serde(default = "default_session_required")]
+    pub session_required: bool,
+}
+
+fn default_session_required() -> bool {
+    true
+}
+
+/// Ways of logout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LogoutType {
+    /// The provider sends a logout token (OpenID Connect Back-Channel Logout 1.0).
+    BackChannel,
+    /// The user's browser loads the address in a frame (OpenID Connect Front-Channel Logout 1.0).
+    FrontChannel,
+}
+
+/// How long tokens live, in whole seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenLifetimes {
+    /// Access tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"), length(max = 32))]
+    pub access_token: Option<String>,
+    /// Refresh tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"), length(max = 32))]
+    pub refresh_token: Option<String>,
+}
+
 /// A custom claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -141,7 +209,7 @@ pub struct Claim {
     /// Name of the claim.
     #[schemars(length(min = 1, max = 128))]
     pub name: String,
-    /// Where its value comes from; selects one block below.
+    /// Where its value comes from; selects one block below, where there is one.
     #[serde(rename = "type")]
     pub type_: ClaimType,
     /// With `type: Groups`.
@@ -168,6 +236,10 @@ pub enum ClaimType {
     Constant,
     /// An attribute of the user.
     UserAttribute,
+    /// The user's roles that hold at the whole provider (with Keycloak: in the realm).
+    RealmRoles,
+    /// The user's roles that belong to this very client.
+    ClientRoles,
 }
 
 /// How groups are written.
@@ -322,7 +394,7 @@ pub struct OIDCClientStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemoteStatus {
-    /// With Dex: the client ID.
+    /// With Dex: the client ID. With Keycloak: the UUID of the client.
     pub id: String,
 }
 

@@ -10,6 +10,14 @@ fn redirect(uri: &str) -> Attempt {
     create(json!({"redirectURIs": ["https://app.example.com/first", uri]}))
 }
 
+fn post_logout(uri: &str) -> Attempt {
+    create(json!({"postLogoutRedirectURIs": ["https://app.example.com/first", uri]}))
+}
+
+fn origin(origin: &str) -> Attempt {
+    create(json!({"webOrigins": [origin]}))
+}
+
 fn grants(grants: &[&str]) -> Attempt {
     create(json!({"grantTypes": grants}))
 }
@@ -30,6 +38,10 @@ fn groups(name: &str) -> Attempt {
     claim(json!({"name": name, "type": "Groups", "groups": {"path": "Name"}}))
 }
 
+fn roles(type_: &str, name: &str) -> Attempt {
+    claim(json!({"name": name, "type": type_}))
+}
+
 fn secret(patch: Value) -> Attempt {
     create(json!({"outputs": {"secret": patch}}))
 }
@@ -38,7 +50,11 @@ pub(crate) fn rows() -> Vec<Row> {
     let mut rows = immutable();
     rows.extend(names());
     rows.extend(meaning());
-    rows.extend(redirect_uris());
+    rows.extend(browser_uri("a redirect URI", &redirect));
+    rows.extend(browser_uri("a post-logout redirect URI", &post_logout));
+    rows.push(different_redirect_uris());
+    rows.extend(web_origins());
+    rows.extend(logout());
     rows.extend(texts());
     rows.extend(claims());
     rows.extend(keys("labels", &LABELS));
@@ -246,6 +262,41 @@ fn meaning() -> Vec<Row> {
             ],
         ),
         row(
+            "optionalScopes must not hold what scopes holds",
+            [
+                create(json!({"optionalScopes": ["phone", "groups"]})),
+                create(json!({"optionalScopes": ["email"], "scopes": ["openid"]})),
+                create(json!({"optionalScopes": [], "scopes": ["openid"]})),
+            ],
+            [
+                create(json!({"optionalScopes": ["phone", "email"]})),
+                create(json!({"optionalScopes": ["profile"]})),
+                create(json!({"optionalScopes": ["phone"], "scopes": ["openid", "phone"]})),
+            ],
+        ),
+        row(
+            "tokenLifetimes needs accessToken or refreshToken",
+            [
+                create(json!({"tokenLifetimes": {"accessToken": "5m"}})),
+                create(json!({"tokenLifetimes": {"refreshToken": "24h"}})),
+                create(json!({"tokenLifetimes": {"accessToken": "5m", "refreshToken": "24h"}})),
+            ],
+            [create(json!({"tokenLifetimes": {}}))],
+        ),
+        row(
+            "tokenLifetimes.refreshToken needs refresh_token in grantTypes",
+            [
+                create(json!({"tokenLifetimes": {"refreshToken": "24h"}})),
+                create(json!({
+                    "tokenLifetimes": {"refreshToken": "24h"}, "grantTypes": ["authorization_code", "refresh_token"],
+                })),
+                create(json!({"tokenLifetimes": {"accessToken": "5m"}, "grantTypes": ["client_credentials"]})),
+            ],
+            [create(
+                json!({"tokenLifetimes": {"refreshToken": "24h"}, "grantTypes": ["authorization_code"]}),
+            )],
+        ),
+        row(
             "a Public client must use PKCE",
             [
                 public(json!({"pkce": "Required"})),
@@ -257,201 +308,351 @@ fn meaning() -> Vec<Row> {
     ]
 }
 
-fn redirect_uris() -> Vec<Row> {
+/// The rules of `browser_uri!`: `what` is the URI's name in them.
+fn browser_uri(what: &str, uri: &dyn Fn(&str) -> Attempt) -> Vec<Row> {
+    let absolute = format!("{what} must be absolute");
+    let backslash = format!("{what} must have no backslash");
+    let user = format!("{what} must have no user information");
     vec![
         row(
-            "a redirect URI must be absolute",
+            &absolute,
             [
-                redirect("https://app.example.com"),
-                redirect("HTTPS://app.example.com/cb?x=y&z=%20"),
-                redirect("com.example.app:/cb"),
-                redirect("com.example.app:/"),
-                redirect("my-app+x.1://cb"),
+                uri("https://app.example.com"),
+                uri("HTTPS://app.example.com/cb?x=y&z=%20"),
+                uri("com.example.app:/cb"),
+                uri("com.example.app:/"),
+                uri("my-app+x.1://cb"),
                 // Wildcards and plain http to other hosts depend on the provider's grants: not CEL's business.
-                redirect("https://*.example.com/*"),
-                redirect("http://app.example.com/cb"),
+                uri("https://*.example.com/*"),
+                uri("http://app.example.com/cb"),
             ],
             [
-                redirect("/cb"),
-                redirect("//app.example.com/cb"),
-                redirect("app.example.com/cb"),
-                redirect("localhost:8080/cb"),
-                redirect("app.example.com:443/cb"),
-                redirect("*"),
-                redirect("urn:ietf:wg:oauth:2.0:oob"),
-                redirect("1app:/cb"),
-                redirect(" https://app.example.com/cb"),
-                redirect("https://app.example.com/a b"),
-                redirect("https://app.example.com/caf\u{e9}"),
-                redirect("https://b\u{fc}cher.example.com/cb"),
-                redirect("https://app.example.com/cb\n"),
+                uri("/cb"),
+                uri("//app.example.com/cb"),
+                uri("app.example.com/cb"),
+                uri("localhost:8080/cb"),
+                uri("app.example.com:443/cb"),
+                uri("*"),
+                uri("urn:ietf:wg:oauth:2.0:oob"),
+                uri("1app:/cb"),
+                uri(" https://app.example.com/cb"),
+                uri("https://app.example.com/a b"),
+                uri("https://app.example.com/caf\u{e9}"),
+                uri("https://b\u{fc}cher.example.com/cb"),
+                uri("https://app.example.com/cb\n"),
             ],
         ),
         row(
-            "a redirect URI must have no fragment",
-            [redirect("https://app.example.com/a%23b")],
+            format!("{what} must have no fragment"),
+            [uri("https://app.example.com/a%23b")],
             [
-                redirect("https://app.example.com/cb#x"),
-                redirect("https://app.example.com/cb#"),
-                redirect("https://app.example.com#"),
+                uri("https://app.example.com/cb#x"),
+                uri("https://app.example.com/cb#"),
+                uri("https://app.example.com#"),
             ],
         ),
         row(
-            "a redirect URI must have no backslash",
-            [redirect("https://app.example.com/a/b")],
+            &backslash,
+            [uri("https://app.example.com/a/b")],
             [
-                redirect("https://app.example.com/a\\b"),
-                redirect("https://app.example.com\\.evil.example.com/cb"),
-                redirect("https://app.example.com\\@evil.example.com/cb")
-                    .also("a redirect URI must have no user information"),
+                uri("https://app.example.com/a\\b"),
+                uri("https://app.example.com\\.evil.example.com/cb"),
+                uri("https://app.example.com\\@evil.example.com/cb").also(&user),
             ],
         ),
         row(
-            "a redirect URI must have no user information",
+            &user,
             [
-                redirect("https://app.example.com/@me/cb"),
-                redirect("https://app.example.com/cb?mail=a@example.com"),
-                redirect("https://app.example.com?mail=a@example.com"),
-                redirect("com.example.app:/cb@x"),
+                uri("https://app.example.com/@me/cb"),
+                uri("https://app.example.com/cb?mail=a@example.com"),
+                uri("https://app.example.com?mail=a@example.com"),
+                uri("com.example.app:/cb@x"),
             ],
             [
-                redirect("https://user:password@app.example.com/cb"),
-                redirect("https://app.example.com@evil.example.com/cb"),
-                redirect("http://localhost:80@evil.example.com/cb"),
-                redirect("my-app://user@cb"),
-                redirect("https://@app.example.com/cb"),
-            ],
-        ),
-        row(
-            "a redirect URI must have no '..' in its path",
-            [
-                redirect("https://app.example.com/a..b/c"),
-                redirect("https://app.example.com/.../c"),
-                redirect("https://app.example.com/..a"),
-                redirect("https://app.example.com/.well-known/cb"),
-                redirect("https://app.example.com/cb?next=/../x"),
-                redirect("https://app.example.com/%2e/c"),
-            ],
-            [
-                redirect("https://app.example.com/a/../b"),
-                redirect("https://app.example.com/.."),
-                redirect("https://app.example.com/..?x=y"),
-                redirect("https://app.example.com/%2e%2e/b"),
-                redirect("https://app.example.com/%2E./b"),
-                redirect("https://app.example.com/.%2e"),
-                redirect("https://app.example.com/a%2f..%2Fb"),
-                redirect("https://app.example.com/a%5c..%5cb"),
-                redirect("https://app.example.com/%252e%252E/b"),
-                redirect("https://app.example.com/a%252f../b"),
-                redirect("https://app.example.com/..;x=y/b"),
-                redirect("com.example.app:/../cb"),
-                redirect("https://app.example.com/a\\..\\b").also("a redirect URI must have no backslash"),
+                uri("https://user:password@app.example.com/cb"),
+                uri("https://app.example.com@evil.example.com/cb"),
+                uri("http://localhost:80@evil.example.com/cb"),
+                uri("my-app://user@cb"),
+                uri("https://@app.example.com/cb"),
             ],
         ),
         row(
-            "a redirect URI must not use a scheme that runs or reads local content",
+            format!("{what} must have no '..' in its path"),
             [
-                redirect("com.example.app:/cb"),
-                redirect("javascripts://cb"),
-                redirect("https://app.example.com/javascript:x"),
+                uri("https://app.example.com/a..b/c"),
+                uri("https://app.example.com/.../c"),
+                uri("https://app.example.com/..a"),
+                uri("https://app.example.com/.well-known/cb"),
+                uri("https://app.example.com/cb?next=/../x"),
+                uri("https://app.example.com/%2e/c"),
             ],
             [
-                redirect("javascript://app.example.com/%0aalert(1)"),
-                redirect("JavaScript:/x"),
-                redirect("javascript:alert(1)").also("a redirect URI must be absolute"),
-                redirect("data:/text/html,x"),
-                redirect("data:text/html,x").also("a redirect URI must be absolute"),
-                redirect("vbscript:/x"),
-                redirect("file:///etc/passwd"),
-                redirect("blob:/x"),
-                redirect("about:/blank"),
-                redirect("filesystem:/x"),
-                redirect("view-source:/x"),
-                redirect("jar:/x"),
-            ],
-        ),
-        row(
-            "a redirect URI of scheme http or https must name a host",
-            [
-                redirect("http://localhost:8080"),
-                redirect("http://127.0.0.1:5000/callback"),
-                redirect("http://[::1]:8080/cb"),
-                redirect("com.example.app:///cb"),
-            ],
-            [
-                redirect("https:///x"),
-                redirect("https:/app.example.com/cb"),
-                redirect("HTTP:///x"),
-                redirect("https://"),
-                redirect("https://:443/cb"),
-                redirect("https://?x"),
+                uri("https://app.example.com/a/../b"),
+                uri("https://app.example.com/.."),
+                uri("https://app.example.com/..?x=y"),
+                uri("https://app.example.com/%2e%2e/b"),
+                uri("https://app.example.com/%2E./b"),
+                uri("https://app.example.com/.%2e"),
+                uri("https://app.example.com/a%2f..%2Fb"),
+                uri("https://app.example.com/a%5c..%5cb"),
+                uri("https://app.example.com/%252e%252E/b"),
+                uri("https://app.example.com/a%252f../b"),
+                uri("https://app.example.com/..;x=y/b"),
+                uri("com.example.app:/../cb"),
+                uri("https://app.example.com/a\\..\\b").also(&backslash),
             ],
         ),
         row(
-            "redirectURIs must differ from each other",
+            format!("{what} must not use a scheme that runs or reads local content"),
             [
-                redirect("https://app.example.com/second"),
-                redirect("https://app.example.com/First"),
+                uri("com.example.app:/cb"),
+                uri("javascripts://cb"),
+                uri("https://app.example.com/javascript:x"),
             ],
-            [redirect("https://app.example.com/first")],
+            [
+                uri("javascript://app.example.com/%0aalert(1)"),
+                uri("JavaScript:/x"),
+                uri("javascript:alert(1)").also(&absolute),
+                uri("data:/text/html,x"),
+                uri("data:text/html,x").also(&absolute),
+                uri("vbscript:/x"),
+                uri("file:///etc/passwd"),
+                uri("blob:/x"),
+                uri("about:/blank"),
+                uri("filesystem:/x"),
+                uri("view-source:/x"),
+                uri("jar:/x"),
+            ],
+        ),
+        row(
+            format!("{what} of scheme http or https must name a host"),
+            [
+                uri("http://localhost:8080"),
+                uri("http://127.0.0.1:5000/callback"),
+                uri("http://[::1]:8080/cb"),
+                uri("com.example.app:///cb"),
+            ],
+            [
+                uri("https:///x"),
+                uri("https:/app.example.com/cb"),
+                uri("HTTP:///x"),
+                uri("https://"),
+                uri("https://:443/cb"),
+                uri("https://?x"),
+            ],
+        ),
+    ]
+}
+
+fn different_redirect_uris() -> Row {
+    row(
+        "redirectURIs must differ from each other",
+        [
+            redirect("https://app.example.com/second"),
+            redirect("https://app.example.com/First"),
+        ],
+        [redirect("https://app.example.com/first")],
+    )
+}
+
+fn web_origins() -> Vec<Row> {
+    vec![
+        row(
+            "a web origin must be exactly scheme://host[:port]",
+            [
+                origin("https://app.example.com"),
+                origin("https://app.example.com:8443"),
+                origin("http://localhost:3000"),
+                origin("http://127.0.0.1:65535"),
+                origin("http://[::1]:8080"),
+                origin("https://xn--bcher-kva.example.com"),
+            ],
+            [
+                origin("*"),
+                origin("+"),
+                origin("null"),
+                origin("https://*.example.com"),
+                origin("https://app.example.com/"),
+                origin("https://app.example.com/path"),
+                origin("https://app.example.com?a=b"),
+                origin("https://app.example.com#a"),
+                origin("https://App.example.com"),
+                origin("HTTPS://app.example.com"),
+                origin("https://user@app.example.com"),
+                origin("https://app.example.com:"),
+                origin("https://app.example.com:0"),
+                origin("https://app.example.com:65536"),
+                origin("https://app..example.com"),
+                origin("https://-app.example.com"),
+                origin("https://app.example.com."),
+                origin("https://b\u{fc}cher.example.com"),
+                origin("https://app.example.com https://b.example.com"),
+                origin("https://app.example.com\n"),
+                origin("https://"),
+                origin("//app.example.com"),
+                origin("app.example.com"),
+                origin("com.example.app://host"),
+            ],
+        ),
+        row(
+            "a web origin must not name the default port",
+            [
+                origin("https://app.example.com:80"),
+                origin("http://app.example.com:443"),
+                origin("http://[::80]"),
+                origin("https://app.example.com:4443"),
+            ],
+            [
+                origin("https://app.example.com:443"),
+                origin("http://app.example.com:80"),
+                origin("http://[::1]:80"),
+            ],
+        ),
+    ]
+}
+
+fn logout() -> Vec<Row> {
+    let uri = |uri: &str| create(json!({"logout": {"type": "BackChannel", "uri": uri}}));
+    vec![
+        row(
+            "logout.uri must be an http or https URL",
+            [
+                uri("https://app.example.com/logout?tenant=a"),
+                uri("http://app.shop.svc:8080/logout"),
+                uri("http://[::1]:8080/"),
+                create(
+                    json!({"logout": {"type": "FrontChannel", "uri": "https://app.example.com", "sessionRequired": false}}),
+                ),
+            ],
+            [
+                uri("/logout"),
+                uri("https:///logout"),
+                uri("com.example.app:/logout"),
+                uri("javascript:alert(1)"),
+                uri("https://app.example.com/a b"),
+                uri("https://app.example.com/a\\b"),
+                uri("https://\u{fc}.example.com/logout"),
+            ],
+        ),
+        row(
+            "logout.uri must have no fragment",
+            [uri("https://app.example.com/a%23b")],
+            [uri("https://app.example.com/a#b"), uri("https://app.example.com#")],
+        ),
+        row(
+            "logout.uri must have no user information",
+            [
+                uri("https://app.example.com/@me"),
+                uri("https://app.example.com?mail=a@example.com"),
+            ],
+            [
+                uri("https://user:password@app.example.com/logout"),
+                uri("https://app.example.com@evil.example.com/logout"),
+            ],
         ),
     ]
 }
 
 fn texts() -> Vec<Row> {
-    let logo = |uri: &str| create(json!({"logoURI": uri}));
-    let display = |name: &str| create(json!({"displayName": name}));
-    let scope = |scope: &str| create(json!({"scopes": ["openid", scope]}));
+    let access = |text: &str| create(json!({"tokenLifetimes": {"accessToken": text}}));
+    let refresh = |text: &str| create(json!({"tokenLifetimes": {"refreshToken": text}}));
     vec![
+        web_page("homepageURI"),
+        web_page("logoURI"),
+        one_line("displayName"),
+        one_line("description"),
+        scope_token("a scope", &|scope| create(json!({"scopes": ["openid", scope]}))),
+        scope_token("an optional scope", &|scope| {
+            create(json!({"scopes": ["openid"], "optionalScopes": [scope]}))
+        }),
         row(
-            "logoURI must be an http or https URL",
+            "an optional scope must not be openid",
+            [create(json!({"optionalScopes": ["open"]}))],
+            [create(
+                json!({"optionalScopes": ["openid"], "scopes": ["reports"], "grantTypes": ["client_credentials"]}),
+            )],
+        ),
+        row(
+            "tokenLifetimes.accessToken must be between",
+            [access("10s"), access("24h"), access("1m30s"), access("10s1000ms")],
             [
-                logo("https://app.example.com/logo.png"),
-                logo("http://[::1]/x"),
-                logo("https://app.example.com/a?b=c#d"),
-            ],
-            [
-                logo("javascript:alert(1)"),
-                logo("data:image/png;base64,AA=="),
-                logo("/logo.png"),
-                logo("https:///logo.png"),
-                logo("https://app.example.com/a b"),
-                logo("https://\u{fc}.example.com/logo.png"),
+                access("9s"),
+                access("24h1s"),
+                access("9s999ms"),
+                access("10s500ms"),
+                access("0s"),
             ],
         ),
         row(
-            "displayName must hold no control characters",
+            "tokenLifetimes.refreshToken must be between",
+            [refresh("1m"), refresh("8760h"), refresh("60000ms")],
             [
-                display("A shop"),
-                display("K\u{fc}che \u{1f373} \u{2019}<b>"),
-                display("\u{5d0}"),
-            ],
-            [
-                display("a\nb"),
-                display("a\u{0}b"),
-                display("a\u{7f}"),
-                display("a\u{85}b"),
-                display("a\u{2028}b"),
-                display("a\u{202e}b"),
-                display("a\u{2066}b"),
-            ],
-        ),
-        row(
-            "a scope must hold printable ASCII characters",
-            [
-                scope("profile"),
-                scope("audience:server:client_id:shop"),
-                scope("https://example.com/a[b]!#'"),
-            ],
-            [
-                scope("a b"),
-                scope("a\"b"),
-                scope("a\\b"),
-                scope("\u{fc}"),
-                scope("a\n"),
+                refresh("59s"),
+                refresh("8760h1s"),
+                refresh("59s999ms"),
+                refresh("1m1ms"),
             ],
         ),
     ]
+}
+
+fn web_page(field: &str) -> Row {
+    let page = |uri: &str| create(json!({field: uri}));
+    row(
+        format!("{field} must be an http or https URL"),
+        [
+            page("https://app.example.com/logo.png"),
+            page("http://[::1]/x"),
+            page("https://app.example.com/a?b=c#d"),
+        ],
+        [
+            page("javascript:alert(1)"),
+            page("data:image/png;base64,AA=="),
+            page("/logo.png"),
+            page("https:///logo.png"),
+            page("https://app.example.com/a b"),
+            page("https://\u{fc}.example.com/logo.png"),
+        ],
+    )
+}
+
+fn one_line(field: &str) -> Row {
+    let text = |text: &str| create(json!({field: text}));
+    row(
+        format!("{field} must hold no control characters"),
+        [
+            text("A shop"),
+            text("K\u{fc}che \u{1f373} \u{2019}<b>"),
+            text("\u{5d0}"),
+        ],
+        [
+            text("a\nb"),
+            text("a\u{0}b"),
+            text("a\u{7f}"),
+            text("a\u{85}b"),
+            text("a\u{2028}b"),
+            text("a\u{202e}b"),
+            text("a\u{2066}b"),
+        ],
+    )
+}
+
+fn scope_token(what: &str, scope: &dyn Fn(&str) -> Attempt) -> Row {
+    row(
+        format!("{what} must hold printable ASCII characters"),
+        [
+            scope("profile"),
+            scope("audience:server:client_id:shop"),
+            scope("https://example.com/a[b]!#'"),
+        ],
+        [
+            scope("a b"),
+            scope("a\"b"),
+            scope("a\\b"),
+            scope("\u{fc}"),
+            scope("a\n"),
+        ],
+    )
 }
 
 fn claims() -> Vec<Row> {
@@ -488,12 +689,15 @@ fn claims() -> Vec<Row> {
             ],
         ),
         row(
-            "a claim of type Groups must not be named",
+            "a claim of type Groups, RealmRoles or ClientRoles must not be named",
             [
                 groups("groups"),
                 groups("roles"),
                 groups("teams"),
                 groups("realm_access.roles"),
+                roles("RealmRoles", "roles"),
+                roles("RealmRoles", "realm_access.roles"),
+                roles("ClientRoles", "resource_access.shop.roles"),
             ],
             [
                 groups("sub"),
@@ -501,13 +705,18 @@ fn claims() -> Vec<Row> {
                 groups("preferred_username"),
                 groups("aud"),
                 groups("sub.x"),
+                roles("RealmRoles", "sub"),
+                roles("RealmRoles", "email.x"),
+                roles("ClientRoles", "preferred_username"),
+                roles("ClientRoles", "acr"),
             ],
         ),
         row(
             "claims[].constant must be set if, and only if, type is Constant",
-            [constant("tier"), groups("groups")],
+            [constant("tier"), groups("groups"), roles("RealmRoles", "roles")],
             [
                 claim(json!({"name": "tier", "type": "Constant"})),
+                claim(json!({"name": "roles", "type": "RealmRoles", "constant": {"value": "x"}})),
                 claim(
                     json!({"name": "tier", "type": "UserAttribute", "userAttribute": {"attribute": "x"}, "constant": {"value": "x"}}),
                 ),
@@ -515,18 +724,22 @@ fn claims() -> Vec<Row> {
         ),
         row(
             "claims[].userAttribute must be set if, and only if, type is UserAttribute",
-            [attribute("dept"), groups("groups")],
+            [attribute("dept"), groups("groups"), roles("ClientRoles", "roles")],
             [
                 claim(json!({"name": "dept", "type": "UserAttribute"})),
+                claim(json!({"name": "roles", "type": "ClientRoles", "userAttribute": {"attribute": "x"}})),
                 claim(json!({"name": "dept", "type": "Groups", "userAttribute": {"attribute": "x"}})),
             ],
         ),
         row(
             "claims[].groups goes with type Groups only",
             [groups("groups"), claim(json!({"name": "groups", "type": "Groups"}))],
-            [claim(
-                json!({"name": "tier", "type": "Constant", "constant": {"value": "x"}, "groups": {"path": "Name"}}),
-            )],
+            [
+                claim(
+                    json!({"name": "tier", "type": "Constant", "constant": {"value": "x"}, "groups": {"path": "Name"}}),
+                ),
+                claim(json!({"name": "roles", "type": "RealmRoles", "groups": {"path": "Name"}})),
+            ],
         ),
     ]
 }

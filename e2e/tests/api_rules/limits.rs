@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     server::Server,
-    table::{Attempt, Kind, create, keycloak, keycloak_password, place},
+    table::{Attempt, Kind, create, keycloak, keycloak_password, merge, place},
 };
 
 /// A field with what it just takes and what it does not.
@@ -385,6 +385,11 @@ fn client() -> Vec<Limit> {
 
 fn client_fields() -> Vec<Limit> {
     let reference = |patch: Value| json!({"providerRef": patch});
+    let logout = |patch: Value| {
+        let mut logout = json!({"type": "BackChannel", "uri": "https://a.example.com/logout"});
+        merge(&mut logout, &patch);
+        json!({"logout": logout})
+    };
     vec![
         limit(
             "spec.providerRef",
@@ -432,6 +437,58 @@ fn client_fields() -> Vec<Limit> {
             ],
         ),
         limit(
+            "spec.description",
+            [json!({"description": long(255)})],
+            [json!({"description": long(256)}), json!({"description": ""})],
+        ),
+        limit(
+            "spec.homepageURI",
+            [json!({"homepageURI": format!("https://a.example.com/{}", long(2026))})],
+            [
+                json!({"homepageURI": format!("https://a.example.com/{}", long(2027))}),
+                json!({"homepageURI": ""}),
+            ],
+        ),
+        limit(
+            "spec.logout.uri",
+            [logout(json!({"uri": format!("https://a.example.com/{}", long(1002))}))],
+            [
+                logout(json!({"uri": format!("https://a.example.com/{}", long(1003))})),
+                logout(json!({"uri": ""})),
+                logout(json!({"uri": null})),
+            ],
+        ),
+        choice("spec.logout.type", ["BackChannel", "FrontChannel"], |value| {
+            logout(json!({"type": value}))
+        }),
+        limit(
+            "spec.logout.sessionRequired",
+            [
+                logout(json!({"sessionRequired": true})),
+                logout(json!({"sessionRequired": false})),
+            ],
+            [logout(json!({"sessionRequired": "true"}))],
+        ),
+        limit(
+            "spec.tokenLifetimes.accessToken",
+            [json!({"tokenLifetimes": {"accessToken": "1h30m0s0ms"}})],
+            [
+                json!({"tokenLifetimes": {"accessToken": "5"}}),
+                json!({"tokenLifetimes": {"accessToken": ""}}),
+                json!({"tokenLifetimes": {"accessToken": 300}}),
+                json!({"tokenLifetimes": {"accessToken": "0".repeat(32) + "5m"}}),
+            ],
+        ),
+        limit(
+            "spec.tokenLifetimes.refreshToken",
+            [json!({"tokenLifetimes": {"refreshToken": "1h30m0s0ms"}})],
+            [
+                json!({"tokenLifetimes": {"refreshToken": "1d"}}),
+                json!({"tokenLifetimes": {"refreshToken": ""}}),
+                json!({"tokenLifetimes": {"refreshToken": "-5m"}}),
+            ],
+        ),
+        limit(
             "spec.tokenEndpointAuthMethod",
             [
                 json!({"tokenEndpointAuthMethod": "client_secret_basic"}),
@@ -470,6 +527,10 @@ fn client_fields() -> Vec<Limit> {
 fn client_lists() -> Vec<Limit> {
     let uri = |number: usize| json!(format!("https://app.example.com/{number}"));
     let uri_of = |length: usize| json!({"redirectURIs": [format!("https://app.example.com/{}", long(length - 24))]});
+    let post_logout_of =
+        |length: usize| json!({"postLogoutRedirectURIs": [format!("https://app.example.com/{}", long(length - 24))]});
+    let origin = |number: usize| json!(format!("https://app-{number}.example.com"));
+    let optional = |count: usize| json!({"optionalScopes": many(count, |number| json!(format!("o{number}")))});
     let scopes = |count: usize| {
         let mut scopes = vec![json!("openid")];
         scopes.extend((1..count).map(|number| json!(format!("s{number}"))));
@@ -501,6 +562,44 @@ fn client_lists() -> Vec<Limit> {
                 json!({"redirectURIs": [""]}),
                 json!({"redirectURIs": [null]}),
                 json!({"redirectURIs": "https://app.example.com/cb"}),
+            ],
+        ),
+        limit(
+            "spec.postLogoutRedirectURIs",
+            [
+                json!({"postLogoutRedirectURIs": many(32, uri)}),
+                post_logout_of(1024),
+                json!({"postLogoutRedirectURIs": []}),
+            ],
+            [
+                json!({"postLogoutRedirectURIs": many(33, uri)}),
+                post_logout_of(1025),
+                json!({"postLogoutRedirectURIs": [""]}),
+                json!({"postLogoutRedirectURIs": [uri(1), uri(1)]}),
+            ],
+        ),
+        limit(
+            "spec.webOrigins",
+            [
+                json!({"webOrigins": many(32, origin)}),
+                json!({"webOrigins": [format!("https://{}", long(247))]}),
+                json!({"webOrigins": []}),
+            ],
+            [
+                json!({"webOrigins": many(33, origin)}),
+                json!({"webOrigins": [format!("https://{}", long(248))]}),
+                json!({"webOrigins": [""]}),
+                json!({"webOrigins": [origin(1), origin(1)]}),
+            ],
+        ),
+        limit(
+            "spec.optionalScopes",
+            [optional(64), optional(0), json!({"optionalScopes": [long(256)]})],
+            [
+                optional(65),
+                json!({"optionalScopes": [long(257)]}),
+                json!({"optionalScopes": [""]}),
+                json!({"optionalScopes": ["phone", "phone"]}),
             ],
         ),
         limit(
@@ -542,7 +641,10 @@ fn client_lists() -> Vec<Limit> {
         ),
         limit(
             "spec.claims.type",
-            [],
+            [
+                claim(json!({"name": "c", "type": "RealmRoles"})),
+                claim(json!({"name": "c", "type": "ClientRoles"})),
+            ],
             [
                 claim(json!({"name": "c", "type": "Script"})),
                 claim(json!({"name": "c"})),

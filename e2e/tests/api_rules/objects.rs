@@ -80,6 +80,18 @@ async fn defaults_stand_where_they_depend_on_nothing() {
         expected["enforcement"] = json!("BestEffort");
         expected["deletionPolicy"] = json!("Delete");
         assert_eq!(client["spec"], expected);
+
+        let logout = json!({"type": "FrontChannel", "uri": "https://app.example.com/logout"});
+        let client = create(
+            &server,
+            Kind::Client,
+            "logout",
+            Kind::Client.patched(&json!({"logout": logout})),
+        )
+        .await?;
+        expected["logout"] =
+            json!({"type": "FrontChannel", "uri": "https://app.example.com/logout", "sessionRequired": true});
+        assert_eq!(client["spec"], expected);
         Ok(())
     })
     .await;
@@ -95,7 +107,8 @@ async fn an_explicit_null_is_as_good_as_nothing() {
             "shop",
             json!({
                 "providerRef": {"name": "dex", "namespace": null}, "clientID": null, "type": null, "displayName": null,
-                "logoURI": null, "redirectURIs": ["https://app.example.com/cb"], "grantTypes": null,
+                "description": null, "homepageURI": null, "postLogoutRedirectURIs": null, "webOrigins": null,
+                "optionalScopes": null, "logout": null, "tokenLifetimes": null, "logoURI": null, "redirectURIs": ["https://app.example.com/cb"], "grantTypes": null,
                 "tokenEndpointAuthMethod": null, "pkce": null, "idTokenSignedResponseAlg": null, "scopes": null,
                 "claims": null, "enforcement": null, "adoption": null, "deletionPolicy": null,
                 "outputs": {"secret": {"name": null, "labels": null, "annotations": null}, "configMap": null},
@@ -145,6 +158,10 @@ async fn applying_the_same_manifest_again_changes_nothing() {
         let mut client = Kind::Client.base();
         client["grantTypes"] = json!(["refresh_token", "authorization_code"]);
         client["scopes"] = json!(["profile", "openid"]);
+        client["optionalScopes"] = json!(["phone", "email"]);
+        client["postLogoutRedirectURIs"] = json!(["https://app.example.com/b", "https://app.example.com/a"]);
+        client["webOrigins"] = json!(["https://b.example.com", "https://a.example.com"]);
+        client["logout"] = json!({"type": "BackChannel", "uri": "https://app.example.com/logout"});
         client["claims"] = json!([
             {"name": "tier", "type": "Constant", "constant": {"value": "gold"}, "tokens": ["UserInfo", "IDToken"]},
             {"name": "groups", "type": "Groups", "groups": {"path": "Name"}},

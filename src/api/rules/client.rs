@@ -8,6 +8,9 @@ pub const CLIENT_RULES: &[&[CelRule]] = &[
     NAMES,
     MEANING,
     browser_uri!("spec.redirectURIs.[]", "a redirect URI"),
+    browser_uri!("spec.postLogoutRedirectURIs.[]", "a post-logout redirect URI"),
+    WEB_ORIGINS,
+    LOGOUT,
     SHAPES,
     CLAIMS,
     OUTPUTS,
@@ -90,10 +93,59 @@ const MEANING: &[CelRule] = &[
         "!has(self.scopes) || 'openid' in self.scopes || (has(self.grantTypes) && !('authorization_code' in self.grantTypes))",
         "scopes must hold openid: without it there is no ID token (OIDC Core, section 3.1.2.1)",
     ),
+    // Unset scopes are these three (`plan::resolve`); openid has a rule of its own.
+    rule(
+        "spec",
+        "!has(self.optionalScopes) || self.optionalScopes.all(s, !(s in (has(self.scopes) ? self.scopes : ['profile', 'email'])))",
+        "optionalScopes must not hold what scopes holds (unset scopes are openid, profile and email)",
+    ),
+    rule(
+        "spec.tokenLifetimes",
+        "has(self.accessToken) || has(self.refreshToken)",
+        "tokenLifetimes needs accessToken or refreshToken: leave it out for the provider's own",
+    ),
+    rule(
+        "spec",
+        "!has(self.tokenLifetimes) || !has(self.tokenLifetimes.refreshToken) || !has(self.grantTypes) || 'refresh_token' in self.grantTypes",
+        "tokenLifetimes.refreshToken needs refresh_token in grantTypes",
+    ),
     rule(
         "spec",
         "self.type != 'Public' || !has(self.pkce) || self.pkce == 'Required'",
         "a Public client must use PKCE (RFC 9700, section 2.1.1): leave pkce unset or set it to Required",
+    ),
+];
+
+/// Compared byte for byte with what browsers send in `Origin` (RFC 6454, section 6.2).
+const WEB_ORIGINS: &[CelRule] = &[
+    rule(
+        "spec.webOrigins.[]",
+        r"self.matches('^https?://([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*|\\[[0-9a-f:.]+\\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$')",
+        "a web origin must be exactly scheme://host[:port], with http or https, a lower-case host, no path and no slash at its end; no wildcard and no '+': origins are listed one by one",
+    ),
+    rule(
+        "spec.webOrigins.[]",
+        "!self.matches('^(http://.*:80|https://.*:443)$')",
+        "a web origin must not name the default port of its scheme: browsers leave it out",
+    ),
+];
+
+/// OpenID Connect Back-Channel Logout 1.0, section 2.2, and Front-Channel Logout 1.0, section 2.
+const LOGOUT: &[CelRule] = &[
+    rule(
+        "spec.logout.uri",
+        r"self.matches('^https?://[A-Za-z0-9\\[][!-\\[\\]-~]*$')",
+        "logout.uri must be an http or https URL with a host, in printable ASCII characters, no backslash",
+    ),
+    rule(
+        "spec.logout.uri",
+        "!self.contains('#')",
+        "logout.uri must have no fragment",
+    ),
+    rule(
+        "spec.logout.uri",
+        "!self.matches('^[^/?]*://[^/?]*@')",
+        "logout.uri must have no user information before its host",
     ),
 ];
 
@@ -103,16 +155,28 @@ const SHAPES: &[CelRule] = &[
         "self.all(u, self.exists_one(v, v == u))",
         "redirectURIs must differ from each other",
     ),
-    rule(
-        "spec.logoURI",
-        r"self.matches('^https?://[A-Za-z0-9\\[][!-~]*$')",
-        "logoURI must be an http or https URL with a host, in printable ASCII characters",
-    ),
+    web_page!("spec.homepageURI", "homepageURI"),
+    web_page!("spec.logoURI", "logoURI"),
     one_line!("spec.displayName", "displayName"),
+    one_line!("spec.description", "description"),
+    scope_token!("spec.scopes.[]", "a scope"),
+    scope_token!("spec.optionalScopes.[]", "an optional scope"),
     rule(
-        "spec.scopes.[]",
-        r#"self.matches('^[!#-\\[\\]-~]+$')"#,
-        "a scope must hold printable ASCII characters other than space, '\"' and '\\' (RFC 6749, section 3.3)",
+        "spec.optionalScopes.[]",
+        "self != 'openid'",
+        "an optional scope must not be openid: every login asks for it, so it belongs to scopes",
+    ),
+    token_lifetime!(
+        "spec.tokenLifetimes.accessToken",
+        "tokenLifetimes.accessToken",
+        "10s",
+        "24h"
+    ),
+    token_lifetime!(
+        "spec.tokenLifetimes.refreshToken",
+        "tokenLifetimes.refreshToken",
+        "1m",
+        "8760h"
     ),
 ];
 
@@ -126,8 +190,8 @@ const CLAIMS: &[CelRule] = &[
     ),
     rule(
         "spec.claims.[]",
-        "self.type != 'Groups' || !self.name.matches('^(iss|sub|aud|azp|exp|nonce|acr|amr|email|email_verified|preferred_username)([.]|$)')",
-        "a claim of type Groups must not be named iss, sub, aud, azp, exp, nonce, acr, amr, email, email_verified or preferred_username, nor be within one of them: they hold no groups",
+        "!(self.type in ['Groups', 'RealmRoles', 'ClientRoles']) || !self.name.matches('^(iss|sub|aud|azp|exp|nonce|acr|amr|email|email_verified|preferred_username)([.]|$)')",
+        "a claim of type Groups, RealmRoles or ClientRoles must not be named iss, sub, aud, azp, exp, nonce, acr, amr, email, email_verified or preferred_username, nor be within one of them: they hold neither groups nor roles",
     ),
     rule(
         "spec.claims.[]",

@@ -55,8 +55,11 @@ pub const PROVIDER_LISTS: &[(&str, ListType)] = &[
 /// List types of OIDCClient.
 pub const CLIENT_LISTS: &[(&str, ListType)] = &[
     ("spec.redirectURIs", ListType::Atomic),
+    ("spec.postLogoutRedirectURIs", ListType::Set),
+    ("spec.webOrigins", ListType::Set),
     ("spec.grantTypes", ListType::Set),
     ("spec.scopes", ListType::Set),
+    ("spec.optionalScopes", ListType::Set),
     ("spec.claims", ListType::Map("name")),
     ("spec.claims.[].tokens", ListType::Set),
     ("status.conditions", ListType::Map("type")),

@@ -181,3 +181,55 @@ macro_rules! one_line {
         )
     };
 }
+
+/// An address that browsers load, as a link or a picture.
+macro_rules! web_page {
+    ($path:literal, $field:literal) => {
+        rule(
+            $path,
+            r"self.matches('^https?://[A-Za-z0-9\\[][!-~]*$')",
+            concat!(
+                $field,
+                " must be an http or https URL with a host, in printable ASCII characters"
+            ),
+        )
+    };
+}
+
+/// A scope, as OAuth writes it.
+macro_rules! scope_token {
+    ($path:literal, $what:literal) => {
+        rule(
+            $path,
+            r#"self.matches('^[!#-\\[\\]-~]+$')"#,
+            concat!(
+                $what,
+                " must hold printable ASCII characters other than space, '\"' and '\\' (RFC 6749, section 3.3)"
+            ),
+        )
+    };
+}
+
+/// How long a token lives. Providers count in seconds.
+macro_rules! token_lifetime {
+    ($path:literal, $field:literal, $least:literal, $most:literal) => {
+        rule(
+            $path,
+            concat!(
+                "duration(self) >= duration('",
+                $least,
+                "') && duration(self) <= duration('",
+                $most,
+                "') && duration(self).getMilliseconds() % 1000 == 0"
+            ),
+            concat!(
+                $field,
+                " must be between ",
+                $least,
+                " and ",
+                $most,
+                ", in whole seconds"
+            ),
+        )
+    };
+}
