@@ -69,7 +69,7 @@ reasons! {
     UnsupportedByProvider,
     /// `enforcement: Strict`, and the provider would allow more than the spec says.
     EnforcementMissing,
-    /// A redirect URI is not allowed here (wildcard, plain http to another host).
+    /// A redirect URI, or a web origin, is not allowed here (wildcard, plain http to another host).
     RedirectURINotAllowed,
     /// A client of this ID exists at the provider and is not ours.
     ClientIDTaken,

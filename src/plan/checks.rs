@@ -125,7 +125,7 @@ pub fn rival(client: &ClientView, all: &[ClientBrief]) -> Option<Finding> {
 /// What of the spec the provider refuses.
 pub fn acceptance(client: &ClientView, desired: &DesiredClient, assessment: &Assessment) -> Option<Finding> {
     unsupported(assessment)
-        .or_else(|| redirect_uris(desired))
+        .or_else(|| addresses(desired))
         .or_else(|| strict(client, assessment))
 }
 
@@ -144,18 +144,38 @@ fn unsupported(assessment: &Assessment) -> Option<Finding> {
     ))
 }
 
-/// Redirect URIs that widen power (RFC 9700, section 2.1; RFC 8252, section 7.3): wildcards, and plain http to a host
-/// other than loopback. No provider grants them yet.
-fn redirect_uris(desired: &DesiredClient) -> Option<Finding> {
-    desired.redirect_uris.iter().find_map(|uri| {
-        let why = if uri.contains('*') {
-            "has a wildcard: anybody who controls a matching address could receive codes. List each address"
-        } else if plain_http_elsewhere(uri) {
-            "is plain http to another host: codes would travel in clear. Use https (http is allowed for localhost, 127.0.0.1 and [::1])"
-        } else {
-            return None;
-        };
-        Some(Finding::no(Reason::RedirectURINotAllowed, format!("spec.redirectURIs: {uri} {why}")))
+/// Addresses that widen power (RFC 9700, section 2.1; RFC 8252, section 7.3): wildcards, and plain http to a host other than
+/// loopback. No provider grants them yet.
+fn addresses(desired: &DesiredClient) -> Option<Finding> {
+    let lists = [
+        ("redirectURIs", &desired.redirect_uris, "codes would travel in clear"),
+        (
+            "postLogoutRedirectURIs",
+            &desired.post_logout_redirect_uris,
+            "users would be sent where anybody can answer",
+        ),
+        (
+            "webOrigins",
+            &desired.web_origins,
+            "anybody on the way could act as that origin",
+        ),
+    ];
+    lists.into_iter().find_map(|(field, addresses, danger)| {
+        addresses.iter().find_map(|address| {
+            let why = if address.contains('*') {
+                "has a wildcard: anybody who controls a matching address would be let in. List each address".to_owned()
+            } else if plain_http_elsewhere(address) {
+                format!(
+                    "is plain http to another host: {danger}. Use https (http is allowed for localhost, 127.0.0.1 and [::1])"
+                )
+            } else {
+                return None;
+            };
+            Some(Finding::no(
+                Reason::RedirectURINotAllowed,
+                format!("spec.{field}: {address} {why}"),
+            ))
+        })
     })
 }
 

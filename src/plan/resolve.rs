@@ -1,10 +1,10 @@
 //! Unset fields of a spec become what the provider and the client type ask for.
 
 use crate::{
-    api::client::{self as api, ClaimType, GroupPath, ResolvedFields},
+    api::client::{self as api, ClaimType, GroupPath, LogoutType, ResolvedFields},
     domain::{
-        Claim, ClaimSource, ClaimToken, ClientType, DesiredClient, GrantType, Mark, MarkUid, Pkce,
-        TokenEndpointAuthMethod,
+        Claim, ClaimSource, ClaimToken, ClientType, DesiredClient, GrantType, Logout, LogoutChannel, Mark, MarkUid,
+        Pkce, TokenEndpointAuthMethod, TokenLifetimes, duration,
     },
     plan::snapshot::{ClientView, Settings},
 };
@@ -33,8 +33,12 @@ pub fn desired(client: &ClientView, settings: &Settings) -> DesiredClient {
     DesiredClient {
         client_type: spec.type_,
         display_name: spec.display_name.clone(),
+        description: spec.description.clone(),
+        homepage_uri: spec.homepage_uri.clone(),
         logo_uri: spec.logo_uri.clone(),
-        redirect_uris: spec.redirect_uris.clone().unwrap_or_default(),
+        redirect_uris: list(&spec.redirect_uris),
+        post_logout_redirect_uris: list(&spec.post_logout_redirect_uris),
+        web_origins: list(&spec.web_origins),
         grant_types: spec.grant_types.as_ref().map_or_else(
             || [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
             |grants| grants.iter().copied().collect(),
@@ -51,10 +55,30 @@ pub fn desired(client: &ClientView, settings: &Settings) -> DesiredClient {
             .scopes
             .clone()
             .unwrap_or_else(|| DEFAULT_SCOPES.map(str::to_owned).to_vec()),
+        optional_scopes: list(&spec.optional_scopes),
         id_token_alg: spec.id_token_signed_response_alg,
+        logout: spec.logout.as_ref().map(|logout| Logout {
+            channel: match logout.type_ {
+                LogoutType::BackChannel => LogoutChannel::Back,
+                LogoutType::FrontChannel => LogoutChannel::Front,
+            },
+            uri: logout.uri.clone(),
+            session_required: logout.session_required,
+        }),
+        lifetimes: spec
+            .token_lifetimes
+            .as_ref()
+            .map_or_else(TokenLifetimes::default, |given| TokenLifetimes {
+                access: given.access_token.as_deref().and_then(duration::parse),
+                refresh: given.refresh_token.as_deref().and_then(duration::parse),
+            }),
         claims: spec.claims.iter().flatten().map(claim).collect(),
         ..DesiredClient::new(client_id(client), mark(client, settings))
     }
+}
+
+fn list(values: &Option<Vec<String>>) -> Vec<String> {
+    values.clone().unwrap_or_default()
 }
 
 fn claim(claim: &api::Claim) -> Claim {
@@ -66,6 +90,8 @@ fn claim(claim: &api::Claim) -> Claim {
                 .as_ref()
                 .is_some_and(|groups| groups.path == GroupPath::FullPath),
         },
+        ClaimType::RealmRoles => ClaimSource::RealmRoles,
+        ClaimType::ClientRoles => ClaimSource::ClientRoles,
         ClaimType::Constant => ClaimSource::Constant(text(claim.constant.as_ref().map(|constant| &constant.value))),
         ClaimType::UserAttribute => {
             ClaimSource::UserAttribute(text(claim.user_attribute.as_ref().map(|user| &user.attribute)))

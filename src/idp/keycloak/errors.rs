@@ -113,3 +113,82 @@ fn words(told: &Told, sent: Option<&ClientSecret>) -> String {
         _ => bounded(&text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::idp::http::AnswerBody;
+
+    fn error(status: u16, body: &str) -> IdpError {
+        let answer = Answer {
+            status,
+            body: AnswerBody::new(body.as_bytes().to_vec()),
+            location: None,
+            retry_after: Some(Duration::from_secs(7)),
+        };
+        let url = Url::parse("https://sso.example.com/admin/realms/apps/clients").unwrap();
+        of_answer_to(
+            "POST client",
+            &url,
+            &answer,
+            "apps",
+            Some(&ClientSecret::new("hunter2")),
+        )
+    }
+
+    #[test]
+    fn kinds_by_status() {
+        for (status, body, kind) in [
+            (401, r#"{"error":"HTTP 401 Unauthorized"}"#, IdpErrorKind::Unauthorized),
+            (403, r#"{"error":"HTTP 403 Forbidden"}"#, IdpErrorKind::Forbidden),
+            (404, r#"{"error":"Realm not found."}"#, IdpErrorKind::RealmNotFound),
+            (404, "<html>", IdpErrorKind::Protocol),
+            (405, "", IdpErrorKind::Protocol),
+            (
+                409,
+                r#"{"errorMessage":"Client x already exists"}"#,
+                IdpErrorKind::Taken,
+            ),
+            (
+                400,
+                r#"{"error":"invalid_input","error_description":"no"}"#,
+                IdpErrorKind::Refused,
+            ),
+            (400, "<html>", IdpErrorKind::Protocol),
+            (429, "", IdpErrorKind::Throttled),
+            (500, r#"{"error":"unknown_error"}"#, IdpErrorKind::Server),
+            (503, "<html>", IdpErrorKind::Server),
+            (302, "", IdpErrorKind::Protocol),
+            (200, "", IdpErrorKind::Protocol),
+        ] {
+            assert_eq!(error(status, body).kind, kind, "{status} {body}");
+        }
+        assert_eq!(error(503, "").retry_after, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn people_are_told_what_to_do() {
+        assert!(
+            error(403, "")
+                .message
+                .contains("manage-clients of realm-management in realm apps")
+        );
+        assert!(error(404, "<html>").message.contains("check adminURL"));
+        let told = error(
+            400,
+            r#"{"error":"invalid_input","error_description":"no URL fragment"}"#,
+        )
+        .message;
+        assert_eq!(told, "Keycloak refuses it (400): invalid_input: no URL fragment");
+        let long = format!(r#"{{"errorMessage":"{}"}}"#, "x".repeat(10_000));
+        assert!(error(400, &long).message.chars().count() <= 301);
+    }
+
+    #[test]
+    fn a_secret_that_comes_back_is_left_out() {
+        let told = error(400, r#"{"errorMessage":"hunter2 is too weak"}"#).message;
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}

@@ -252,3 +252,233 @@ fn enforcement(desired: &DesiredClient, facts: &ProviderFacts) -> BTreeMap<Strin
     }
     enforced
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::domain::{Discovery, MarkUid, OwnerId, ResourceName, SignatureAlgorithm};
+
+    fn mark(uid: &str) -> Mark {
+        Mark {
+            owner: OwnerId::new("c1").unwrap(),
+            client: ResourceName::new("shop", "web"),
+            uid: MarkUid::Uid(uid.to_owned()),
+        }
+    }
+
+    fn web() -> DesiredClient {
+        DesiredClient {
+            redirect_uris: vec!["https://shop/cb".to_owned()],
+            ..DesiredClient::new("shop_web", mark("u1"))
+        }
+    }
+
+    fn set(values: &[&str]) -> BTreeSet<String> {
+        values.iter().map(|value| (*value).to_owned()).collect()
+    }
+
+    fn facts() -> ProviderFacts {
+        ProviderFacts {
+            provider_type: "Keycloak",
+            discovery: Discovery {
+                grant_types: Some(set(&[
+                    "authorization_code",
+                    "refresh_token",
+                    "urn:ietf:params:oauth:grant-type:token-exchange",
+                    GRANT_OF_NEWER_SERVERS,
+                ])),
+                signing_algorithms: set(&["RS256", "ES256"]),
+                ..Discovery::default()
+            },
+            keys: Vec::new(),
+            ca_bundle: String::new(),
+            ca_expiry: None,
+            insecure_endpoints_allowed: false,
+            scopes: Some(set(&["profile", "email", "phone"])),
+        }
+    }
+
+    fn model() -> KeycloakModel {
+        KeycloakModel::new("apps")
+    }
+
+    #[test]
+    fn ids_are_uuids_and_differ_by_mark_and_realm() {
+        let id = model().uuid(&mark("u1"));
+        let groups: Vec<usize> = id.split('-').map(str::len).collect();
+        assert_eq!(groups, [8, 4, 4, 4, 12]);
+        assert_eq!(&id[14..15], "8", "the version");
+        assert!("89ab".contains(&id[19..20]), "the variant: {id}");
+        assert_eq!(id, model().uuid(&mark("u1")));
+        assert_ne!(id, model().uuid(&mark("u2")));
+        assert_ne!(id, KeycloakModel::new("other").uuid(&mark("u1")));
+    }
+
+    fn refused(desired: &DesiredClient) -> Vec<String> {
+        let found = model().assess(desired, &facts()).unsupported;
+        found
+            .into_iter()
+            .map(|found| format!("{}: {}", found.field, found.why))
+            .collect()
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        assert_eq!(refused(&web()), Vec::<String>::new());
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let long = "x".repeat(MAX_TEXT + 1);
+        for (desired, told) in [
+            (
+                DesiredClient {
+                    scopes: texts(&["openid", "nope"]),
+                    ..web()
+                },
+                "spec.scopes: the realm has no client scope nope",
+            ),
+            (
+                DesiredClient {
+                    optional_scopes: texts(&["nope"]),
+                    ..web()
+                },
+                "spec.optionalScopes: the realm has no client scope nope",
+            ),
+            (
+                DesiredClient {
+                    grant_types: [GrantType::DeviceCode].into(),
+                    ..web()
+                },
+                "spec.grantTypes: this Keycloak does not offer the grant urn:ietf:params:oauth:grant-type:device_code",
+            ),
+            (
+                DesiredClient {
+                    grant_types: [GrantType::TokenExchange].into(),
+                    client_type: ClientType::Public,
+                    ..web()
+                },
+                "spec.grantTypes: Keycloak exchanges tokens for confidential clients only",
+            ),
+            (
+                DesiredClient {
+                    display_name: Some(long.clone()),
+                    ..web()
+                },
+                "spec.displayName: Keycloak keeps at most 255 characters of each",
+            ),
+            (
+                DesiredClient {
+                    redirect_uris: vec![format!("https://{long}")],
+                    ..web()
+                },
+                "spec.redirectURIs: Keycloak keeps at most 255 characters of each",
+            ),
+        ] {
+            let found = refused(&desired);
+            assert!(found.len() == 1 && found[0].starts_with(told), "{found:?}, not {told}");
+        }
+    }
+
+    #[test]
+    fn scopes_that_cannot_be_listed_refuse_nothing() {
+        let mut facts = facts();
+        facts.scopes = None;
+        let desired = DesiredClient {
+            scopes: vec!["openid".to_owned(), "nope".to_owned()],
+            ..web()
+        };
+        assert_eq!(model().assess(&desired, &facts).unsupported, []);
+    }
+
+    #[test]
+    fn an_older_server_does_not_bind_the_method() {
+        let by = |facts: &ProviderFacts| model().assess(&web(), facts).enforcement["tokenEndpointAuthMethod"];
+        assert_eq!(by(&facts()), Enforcement::Client);
+        let mut older = facts();
+        older.discovery.grant_types = Some(set(&["authorization_code"]));
+        assert_eq!(by(&older), Enforcement::None);
+    }
+
+    #[test]
+    fn enforcement_names_what_the_spec_restricts() {
+        let narrow = DesiredClient {
+            pkce: Pkce::Required,
+            id_token_alg: Some(SignatureAlgorithm::ES256),
+            lifetimes: TokenLifetimes {
+                access: Some(std::time::Duration::from_secs(60)),
+                refresh: None,
+            },
+            ..web()
+        };
+        let named: Vec<String> = model().assess(&narrow, &facts()).enforcement.into_keys().collect();
+        assert_eq!(
+            named,
+            [
+                "grantTypes",
+                "idTokenSignedResponseAlg",
+                "pkce",
+                "postLogoutRedirectURIs",
+                "redirectURIs",
+                "scopes",
+                "tokenEndpointAuthMethod",
+                "tokenLifetimes",
+                "type",
+                "webOrigins"
+            ]
+        );
+    }
+
+    #[test]
+    fn hidden_scopes_are_no_drift() {
+        let desired = DesiredClient {
+            scopes: vec!["openid".to_owned(), "profile".to_owned()],
+            ..web()
+        };
+        let mut observed = model().created(&desired, None);
+        observed.fields.remove("scopes.profile");
+        assert_eq!(model().diff(&desired, None, &observed).changes.len(), 1);
+        observed.handles.insert(HANDLE_NO_SCOPES.to_owned(), "true".to_owned());
+        assert_eq!(model().diff(&desired, None, &observed), RemoteDiff::default());
+        observed.fields.insert("displayName".to_owned(), "Evil".to_owned());
+        assert_eq!(
+            model().diff(&desired, None, &observed).changes.len(),
+            1,
+            "all else counts"
+        );
+    }
+
+    #[test]
+    fn a_request_changes_the_representation_or_one_part() {
+        let change = |field: &str, to: &str| FieldChange {
+            field: field.to_owned(),
+            from: "x".to_owned(),
+            to: to.to_owned(),
+        };
+        let mut open = vec![
+            change("claims.a", "y"),
+            change("displayName", "y"),
+            change("optionalScopes.phone", "y"),
+            change("scopes.phone", ""),
+            change("secret", "ours"),
+        ];
+        let mut requests = Vec::new();
+        while !open.is_empty() {
+            let diff = RemoteDiff {
+                changes: open.clone(),
+                recreate: false,
+            };
+            let next: Vec<String> = model()
+                .next_request(diff)
+                .changes
+                .into_iter()
+                .map(|change| change.field)
+                .collect();
+            open.retain(|change| !next.contains(&change.field));
+            requests.push(next.join(" "));
+        }
+        assert_eq!(
+            requests,
+            ["displayName secret", "scopes.phone", "claims.a", "optionalScopes.phone"]
+        );
+    }
+}
