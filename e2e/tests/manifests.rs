@@ -239,6 +239,8 @@ async fn application_teams_get_clients_by_kubernetes_own_roles() {
     .await;
 }
 
+/// They stay on the server, which the documentation's examples are tried on too: where names are the same, so must be what is
+/// fixed from the start.
 #[tokio::test]
 async fn samples_are_accepted() {
     case::run(async {
