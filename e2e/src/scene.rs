@@ -25,8 +25,32 @@ use crate::wait::eventually;
 /// How long the operator may take for anything that is not made slow on purpose. Generous: two cores, many tests.
 pub const SOON: Duration = Duration::from_secs(60);
 
-/// Name of the OIDCProvider of every scene.
-pub const PROVIDER: &str = "dex";
+/// Name of the OIDCProvider of every scene for Dex.
+pub const PROVIDER: &str = <Dex as Idp>::NAME;
+
+/// An identity provider, as a scene's OIDCProvider describes it.
+pub trait Idp: Sync {
+    /// Name of the OIDCProvider.
+    const NAME: &'static str;
+
+    /// What the OIDCProvider refers to.
+    fn references(&self, namespace: &str) -> Vec<Value>;
+
+    /// The OIDCProvider, for OIDCClients of every namespace.
+    fn provider(&self, namespace: &str) -> Value;
+}
+
+impl Idp for Dex {
+    const NAME: &'static str = "dex";
+
+    fn references(&self, namespace: &str) -> Vec<Value> {
+        install::references(self, namespace).into()
+    }
+
+    fn provider(&self, namespace: &str) -> Value {
+        install::provider(self, namespace, Self::NAME)
+    }
+}
 
 /// A control plane with the operator installed, and a Dex.
 #[derive(Debug)]
@@ -95,42 +119,53 @@ impl Stage {
         self.empty_scene_at(&self.dex, prefix).await
     }
 
-    /// [`Self::empty_scene`] for a Dex of the test's own, which it may stop and restart.
+    /// [`Self::empty_scene`] for another identity provider, or one of the test's own, which it may stop and restart.
     ///
     /// # Errors
     /// The API server refuses.
-    pub async fn empty_scene_at<'a>(&'a self, dex: &'a Dex, prefix: &str) -> Result<Scene<'a>> {
-        Scene::empty(&self.cluster, dex, prefix).await
+    pub async fn empty_scene_at<'a, P: Idp>(&'a self, idp: &'a P, prefix: &str) -> Result<Scene<'a, P>> {
+        Scene::empty(&self.cluster, idp, prefix).await
     }
 
-    /// [`Self::scene`] for a Dex of the test's own; `provider` is a merge patch on its OIDCProvider.
+    /// [`Self::scene`] for another identity provider; `provider` is a merge patch on its OIDCProvider.
     ///
     /// # Errors
     /// The provider does not become ready.
-    pub async fn scene_at<'a>(&'a self, dex: &'a Dex, prefix: &str, provider: Value) -> Result<Scene<'a>> {
-        let scene = self.empty_scene_at(dex, prefix).await?;
+    pub async fn scene_at<'a, P: Idp>(&'a self, idp: &'a P, prefix: &str, provider: Value) -> Result<Scene<'a, P>> {
+        let scene = self.empty_scene_at(idp, prefix).await?;
         scene.provider(provider).await?;
-        scene.ready::<OIDCProvider>(PROVIDER).await?;
+        scene.ready::<OIDCProvider>(P::NAME).await?;
         Ok(scene)
     }
 }
 
 /// One test's part of a stage.
-#[derive(Clone)]
-pub struct Scene<'a> {
+pub struct Scene<'a, P = Dex> {
     /// With the admin's rights, for the runtime of this test.
     pub kube: Client,
     /// The namespace of the OIDCProvider.
     pub identity: String,
     /// The namespace of the application.
     pub app: String,
-    /// The stage's Dex.
-    pub dex: &'a Dex,
+    /// The identity provider.
+    pub idp: &'a P,
     /// The stage's control plane.
     pub cluster: &'a ControlPlane,
 }
 
-impl Debug for Scene<'_> {
+impl<P> Clone for Scene<'_, P> {
+    fn clone(&self) -> Self {
+        Self {
+            kube: self.kube.clone(),
+            identity: self.identity.clone(),
+            app: self.app.clone(),
+            idp: self.idp,
+            cluster: self.cluster,
+        }
+    }
+}
+
+impl<P> Debug for Scene<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scene")
             .field("identity", &self.identity)
@@ -144,13 +179,13 @@ pub trait Watched:
     Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync
 {
     /// The namespace of a scene that holds them.
-    fn home<'a>(scene: &'a Scene<'_>) -> &'a str;
+    fn home<'a, P>(scene: &'a Scene<'_, P>) -> &'a str;
     /// The generation that the status speaks of, and the conditions.
     fn status(&self) -> (i64, &[Condition]);
 }
 
 impl Watched for OIDCProvider {
-    fn home<'a>(scene: &'a Scene<'_>) -> &'a str {
+    fn home<'a, P>(scene: &'a Scene<'_, P>) -> &'a str {
         &scene.identity
     }
     fn status(&self) -> (i64, &[Condition]) {
@@ -160,7 +195,7 @@ impl Watched for OIDCProvider {
 }
 
 impl Watched for OIDCClient {
-    fn home<'a>(scene: &'a Scene<'_>) -> &'a str {
+    fn home<'a, P>(scene: &'a Scene<'_, P>) -> &'a str {
         &scene.app
     }
     fn status(&self) -> (i64, &[Condition]) {
@@ -169,17 +204,17 @@ impl Watched for OIDCClient {
     }
 }
 
-impl<'a> Scene<'a> {
-    /// Namespaces of its own, and the objects that a provider for `dex` refers to, but no provider.
+impl<'a, P: Idp> Scene<'a, P> {
+    /// Namespaces of its own, and the objects that a provider for `idp` refers to, but no provider.
     ///
     /// # Errors
     /// The API server refuses.
-    pub async fn empty(cluster: &'a ControlPlane, dex: &'a Dex, prefix: &str) -> Result<Self> {
+    pub async fn empty(cluster: &'a ControlPlane, idp: &'a P, prefix: &str) -> Result<Self> {
         let scene = Self {
             kube: cluster.client().await?,
             identity: cluster.namespace(&format!("{prefix}-identity")).await?,
             app: cluster.namespace(&format!("{prefix}-app")).await?,
-            dex,
+            idp,
             cluster,
         };
         scene.references().await?;
@@ -187,7 +222,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-impl Scene<'_> {
+impl<P: Idp> Scene<'_, P> {
     /// Objects of a kind in its namespace of this scene.
     pub fn api<K: Watched>(&self) -> Api<K> {
         Api::namespaced(self.kube.clone(), K::home(self))
@@ -219,7 +254,7 @@ impl Scene<'_> {
     /// # Errors
     /// The API server refuses.
     pub async fn references(&self) -> Result<()> {
-        for reference in install::references(self.dex, &self.identity) {
+        for reference in self.idp.references(&self.identity) {
             self.apply(reference).await?;
         }
         Ok(())
@@ -235,7 +270,7 @@ impl Scene<'_> {
     /// # Errors
     /// The API server refuses.
     pub async fn provider(&self, patch: Value) -> Result<()> {
-        let mut provider = install::provider(self.dex, &self.identity, PROVIDER);
+        let mut provider = self.idp.provider(&self.identity);
         merge(&mut provider, &patch);
         self.apply(provider).await.map(drop)
     }
@@ -247,7 +282,7 @@ impl Scene<'_> {
             "kind": "OIDCClient",
             "metadata": {"name": name, "namespace": self.app},
             "spec": {
-                "providerRef": {"name": PROVIDER, "namespace": self.identity},
+                "providerRef": {"name": P::NAME, "namespace": self.identity},
                 "redirectURIs": ["https://app.example.com/callback"],
             },
         });

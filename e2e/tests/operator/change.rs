@@ -27,9 +27,9 @@ pub(crate) async fn writes(dex: &Dex) -> Result<BTreeMap<String, u64>> {
 async fn change(scene: &Scene<'_>, before: Value, after: Value) -> Result<(Held, Held, BTreeMap<String, u64>)> {
     scene.ready_client("shop", before).await?;
     let held = Held::of(scene, "shop").await?;
-    let counted = writes(scene.dex).await?;
+    let counted = writes(scene.idp).await?;
     scene.ready_client("shop", after).await?;
-    let mut did = writes(scene.dex).await?;
+    let mut did = writes(scene.idp).await?;
     for (method, count) in &mut did {
         *count -= counted.get(method).copied().unwrap_or_default();
     }
@@ -198,7 +198,7 @@ async fn another_ca_reaches_the_applications() {
         scene.ready_client("shop", json!({})).await?;
         let before = Held::of(&scene, "shop").await?;
         let next = Ca::new("the next CA")?;
-        let both = format!("{}{}", next.pem(), scene.dex.ca_pem());
+        let both = format!("{}{}", next.pem(), scene.idp.ca_pem());
         scene.apply(ca_config_map(&scene.identity, CA, &both)).await?;
         let after = becomes(&scene, "shop", "both CAs in the ConfigMap", |now| {
             now.config_map["ca-bundle.crt"].matches("BEGIN CERTIFICATE").count() == 2

@@ -65,12 +65,12 @@ impl Held {
 
 /// Does Dex take this secret?
 pub(crate) async fn accepted(scene: &Scene<'_>, secret: &str, client_id: &str) -> Result<bool> {
-    secret_accepted(scene.dex.ca_pem(), &scene.dex.token_endpoint(), client_id, secret).await
+    secret_accepted(scene.idp.ca_pem(), &scene.idp.token_endpoint(), client_id, secret).await
 }
 
 /// The client as Dex holds it.
 pub(crate) async fn at_dex(scene: &Scene<'_>, client_id: &str) -> Result<Option<Client>> {
-    scene.dex.admin().await?.get(client_id).await
+    scene.idp.admin().await?.get(client_id).await
 }
 
 /// Nothing was made for OIDCClient `name`: no client at Dex, no outputs.

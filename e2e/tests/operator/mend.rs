@@ -156,7 +156,7 @@ async fn what_somebody_changes_in_dex_is_found_by_the_resync() {
             .await?;
         scene.ready_client("shop", json!({"displayName": "Shop"})).await?;
         let held = Held::of(&scene, "shop").await?;
-        let (admin, id) = (scene.dex.admin().await?, &held.secret["client-id"]);
+        let (admin, id) = (scene.idp.admin().await?, &held.secret["client-id"]);
 
         let request = api::UpdateClientReq {
             id: id.clone(),

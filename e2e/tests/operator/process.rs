@@ -103,7 +103,7 @@ async fn answers_over_http(operator: &Operator, scene: &Scene<'_>) -> Result<()>
         &scene.identity,
         "telling-name",
         PROVIDER,
-        scene.dex.issuer(),
+        scene.idp.issuer(),
     ] {
         let found = metrics.lines().find(|line| {
             let quoted = format!("\"{chosen}");

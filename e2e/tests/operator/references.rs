@@ -65,7 +65,7 @@ fn config_maps(scene: &Scene<'_>) -> Api<ConfigMap> {
 
 /// A Secret of type Opaque in place of the client certificate's, with the keys `names`.
 async fn opaque_certificate(scene: &Scene<'_>, names: [&str; 2]) -> Result<()> {
-    let identity = scene.dex.client_identity();
+    let identity = scene.idp.client_identity();
     let mut secret = install::certificate_secret(&scene.identity, CLIENT_CERTIFICATE, identity);
     secret["type"] = json!("Opaque");
     secret["data"] =
@@ -102,7 +102,7 @@ async fn a_secret_whose_owner_did_not_label_it() {
         "secret-label",
         async |scene| {
             let mut secret =
-                install::certificate_secret(&scene.identity, CLIENT_CERTIFICATE, scene.dex.client_identity());
+                install::certificate_secret(&scene.identity, CLIENT_CERTIFICATE, scene.idp.client_identity());
             secret["metadata"]["labels"] = json!({});
             scene.apply(secret).await.map(drop)
         },
@@ -175,7 +175,7 @@ async fn ca_data(scene: &Scene<'_>, key: &str, text: &str) -> Result<()> {
 async fn a_config_map_with_another_key() {
     broken_and_mended(
         "ca-key",
-        async |scene| ca_data(scene, "ca.pem", scene.dex.ca_pem()).await,
+        async |scene| ca_data(scene, "ca.pem", scene.idp.ca_pem()).await,
         ("KeyNotFound", &[CA, "ca-bundle.crt"]),
         async |scene| scene.references().await,
     )
@@ -187,8 +187,8 @@ async fn a_config_map_with_a_private_key() {
     broken_and_mended(
         "ca-private",
         async |scene| {
-            let key = &scene.dex.client_identity().key;
-            ca_data(scene, "ca-bundle.crt", &format!("{}{key}", scene.dex.ca_pem())).await
+            let key = &scene.idp.client_identity().key;
+            ca_data(scene, "ca-bundle.crt", &format!("{}{key}", scene.idp.ca_pem())).await
         },
         ("InvalidCertificate", &["holds a private key", "replace that key"]),
         async |scene| scene.references().await,
