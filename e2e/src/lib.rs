@@ -1,5 +1,5 @@
-//! Real parts for the tests, the demo and the benchmark: a Kubernetes control plane, Dex, the operator itself, a browserless
-//! login, and the faults between them. Everything listens on free loopback ports and ends with the process that started it.
+//! Real parts for the tests, the demo and the benchmark: a Kubernetes control plane, Dex, Keycloak, the operator itself, a
+//! browserless login, and the faults between them. Everything listens on free loopback ports and ends with the process that started it.
 //!
 //! ```no_run
 //! use oidc_operator_e2e::{case, shared};
@@ -18,7 +18,7 @@
 //! How the parts hang together:
 //!
 //! ```text
-//!  tools (which binary) -> process (runs it, ends it) -> control_plane, dex, operator
+//!  tools (which binary) -> process (runs it, ends it) -> control_plane, dex, keycloak, operator
 //!  ports, pki, workdir  (where and with which keys)   -> audit, kubectl, login, proxy (what a test asks and breaks)
 //! ```
 
@@ -28,6 +28,7 @@ pub mod control_plane;
 pub mod dex;
 pub mod http;
 pub mod install;
+pub mod keycloak;
 pub mod kubectl;
 pub mod login;
 pub mod operator;

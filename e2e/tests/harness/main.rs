@@ -2,5 +2,6 @@
 
 mod control_plane;
 mod dex;
+mod keycloak;
 mod process;
 mod proxy;
