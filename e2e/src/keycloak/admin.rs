@@ -40,6 +40,11 @@ impl KeycloakAdmin {
         Ok(Self { access, web, token })
     }
 
+    /// The administrator's name and password, in realm `master`.
+    pub fn credentials(&self) -> (&str, &str) {
+        (&self.access.admin.username, &self.access.admin.password)
+    }
+
     async fn token(&self) -> Result<String> {
         let mut token = self.token.lock().await;
         if let Some(token) = token.as_ref().filter(|token| token.good_until > Instant::now()) {

@@ -7,6 +7,7 @@
 mod access_log;
 mod admin;
 mod policies;
+mod provider;
 mod realm;
 mod server;
 
@@ -22,6 +23,7 @@ use serde_json::Value;
 pub use access_log::{Mark, Request, Requests};
 pub use admin::KeycloakAdmin;
 pub use policies::Rotation;
+pub use provider::{ADMIN, CA, admin_secret};
 pub use realm::{Realm, ServiceAccount, Snapshot, User};
 
 use crate::process::{Process, cpu_seconds_of};

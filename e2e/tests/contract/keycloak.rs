@@ -1,4 +1,4 @@
-//! Keycloak.
+//! Keycloak: a service account with exactly `manage-clients`, and an administrator's password.
 
 use std::time::Duration;
 
@@ -10,14 +10,69 @@ use oidc_operator::idp::{
     issuer::{self, IssuerRequest},
     keycloak::{AdminCredentials, KeycloakConfig, KeycloakDriver},
 };
-use oidc_operator_e2e::{case, http};
+use oidc_operator_e2e::{case, http, keycloak::Realm, shared};
 
 use super::{run, silent};
 
-fn transport(timeout: Duration) -> Transport {
+/// Clients on a page of the driver's list.
+const PAGE: usize = 200;
+
+struct Subject {
+    realm: Realm,
+    web: HttpClient,
+}
+
+impl Subject {
+    async fn new(prefix: &str) -> Result<Self> {
+        http::choose_crypto();
+        let realm = shared::keycloak().await?.realm(prefix).await?;
+        let web = HttpClient::new(&transport(&realm, Duration::from_secs(10)))?;
+        Ok(Self { realm, web })
+    }
+
+    fn driver(
+        &self,
+        url: &str,
+        auth_realm: &str,
+        credentials: AdminCredentials,
+        timeout: Duration,
+    ) -> Result<KeycloakDriver> {
+        let config = KeycloakConfig {
+            admin_url: url.to_owned(),
+            realm: self.realm.name().to_owned(),
+            auth_realm: auth_realm.to_owned(),
+            credentials,
+        };
+        Ok(KeycloakDriver::new(
+            &config,
+            &transport(&self.realm, timeout),
+            self.web.clone(),
+        )?)
+    }
+
+    async fn fixture(&self, prefix: &str) -> Result<Fixture> {
+        let request = IssuerRequest {
+            issuer: &self.realm.issuer(),
+            discovery_url: None,
+            insecure_endpoints_allowed: false,
+        };
+        let (discovery, keys) = issuer::read(&self.web, &request).await?;
+        assert!(!keys.is_empty(), "no keys");
+        Ok(Fixture::new(prefix, Some(discovery.endpoints)).with_page(PAGE))
+    }
+
+    fn account(&self, secret: &str) -> AdminCredentials {
+        AdminCredentials::ClientCredentials {
+            client_id: self.realm.operator().client_id.clone(),
+            client_secret: secret.to_owned().into(),
+        }
+    }
+}
+
+fn transport(realm: &Realm, timeout: Duration) -> Transport {
     Transport {
         timeout,
-        certificate_authority: None,
+        certificate_authority: Some(realm.ca_pem().to_owned()),
         system_roots: false,
         identity: None,
     }
@@ -26,43 +81,40 @@ fn transport(timeout: Duration) -> Transport {
 #[tokio::test]
 async fn keycloak_with_a_service_account() {
     case::run(async {
-        http::choose_crypto();
-        let base = std::env::var("KC")?;
-        let web = HttpClient::new(&transport(Duration::from_secs(10)))?;
-        let issuer = format!("{base}/realms/r1");
-        let request = IssuerRequest {
-            issuer: &issuer,
-            discovery_url: None,
-            insecure_endpoints_allowed: true,
-        };
-        let (discovery, _) = issuer::read(&web, &request).await?;
-        let config = |url: &str, secret: &str| KeycloakConfig {
-            admin_url: url.to_owned(),
-            realm: "r1".to_owned(),
-            auth_realm: "r1".to_owned(),
-            credentials: AdminCredentials::ClientCredentials {
-                client_id: "op".to_owned(),
-                client_secret: secret.to_owned().into(),
-            },
-        };
-        let driver = |url: &str, secret: &str, timeout| -> Result<KeycloakDriver> {
-            Ok(KeycloakDriver::new(
-                &config(url, secret),
-                &transport(timeout),
-                web.clone(),
-            )?)
-        };
-        let good = driver(&base, "opsecret", Duration::from_secs(10))?;
+        let subject = Subject::new("contract").await?;
+        let (realm, bound) = (&subject.realm, Duration::from_secs(10));
+        let good = subject.account(&realm.operator().secret);
+        let driver = subject.driver(realm.base_url(), realm.name(), good.clone(), bound)?;
+        let wrong = subject.account("wrong");
+        let stranger = subject.driver(realm.base_url(), realm.name(), wrong, bound)?;
         let (_listener, address) = silent();
-        let fixture = Fixture::new("adhoc", Some(discovery.endpoints))
-            .with_page(200)
-            .with_stranger(Box::new(driver(&base, "wrong", Duration::from_secs(10))?))
-            .with_silent(Box::new(driver(
-                &format!("http://{address}"),
-                "x",
-                Duration::from_millis(300),
-            )?));
-        run(&good, &fixture).await;
+        let hasty = Duration::from_millis(300);
+        let silent = subject.driver(&format!("https://{address}"), realm.name(), good, hasty)?;
+        let fixture = subject
+            .fixture("account")
+            .await?
+            .with_stranger(Box::new(stranger))
+            .with_silent(Box::new(silent));
+        let before = realm.client_ids().await?;
+        run(&driver, &fixture).await;
+        assert_eq!(realm.client_ids().await?, before, "something is left");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keycloak_with_a_password() {
+    case::run(async {
+        let subject = Subject::new("contract-password").await?;
+        let realm = &subject.realm;
+        let user = realm.admin().credentials();
+        let password = AdminCredentials::Password {
+            username: user.0.to_owned().into(),
+            password: user.1.to_owned().into(),
+        };
+        let driver = subject.driver(realm.base_url(), "master", password, Duration::from_secs(10))?;
+        run(&driver, &subject.fixture("password").await?).await;
         Ok(())
     })
     .await;
