@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# `make test`: tools, lint, unit and e2e. Every step runs even if an earlier one failed, so that one run shows all there
-# is to repair; any failure makes the whole fail. The last line is "N passed, N failed" (", N ignored tests" as skipped)
-# over all tests of unit and e2e. A step that fails without a failed test (it does not compile, clippy complains, a test
-# program was killed) counts as one failure: the line must never say "0 failed" about a run that failed.
+# `make test`: tools, lint, unit and e2e, then the targets that are named as arguments. Every step runs even if an earlier
+# one failed, so that one run shows all there is to repair; any failure makes the whole fail. The last line is "N passed,
+# N failed" (", N ignored tests" as skipped) over all tests of all steps. A step that fails without a failed test (it does not
+# compile, clippy complains, a test program was killed) counts as one failure: the line must never say "0 failed" about a run
+# that failed.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -29,7 +30,7 @@ step() {
     END { print p + 0, f + 0, s + 0 }')
   if ((status != 0 && f == 0)); then f=1; fi
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-  report+=("$(printf '%-6s %s, %d s, %d passed, %d failed' "$name" "$( ((status == 0)) && echo ok || echo FAILED)" $((SECONDS - started)) "$p" "$f")")
+  report+=("$(printf '%-10s %s, %d s, %d passed, %d failed' "$name" "$( ((status == 0)) && echo ok || echo FAILED)" $((SECONDS - started)) "$p" "$f")")
   return "$status"
 }
 
@@ -37,7 +38,7 @@ step() {
 if step tools; then
   step lint || true
   step unit || true
-  step e2e || true
+  for name in e2e "$@"; do step "$name" || true; done
 else
   step unit || true
 fi

@@ -216,16 +216,24 @@ impl Keycloak {
         let Some(path) = std::env::var_os(SHARED_VARIABLE).map(PathBuf::from) else {
             return Ok(None);
         };
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{SHARED_VARIABLE}={}", path.display()))?;
-        let access: Access = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
-        let chosen = Version::chosen()?;
+        let keycloak = Self::borrowed_from(&path).with_context(|| SHARED_VARIABLE.to_owned())?;
+        let (version, chosen) = (keycloak.version(), Version::chosen()?);
         ensure!(
-            access.version == chosen,
-            "the Keycloak of this run is {:?}, not {chosen:?}",
-            access.version
+            version == chosen,
+            "the Keycloak of this run is {version:?}, not {chosen:?}"
         );
+        Ok(Some(keycloak))
+    }
+
+    /// A Keycloak that another handle owns; it can be neither stopped nor frozen through this one.
+    ///
+    /// # Errors
+    /// `path` is not a file that [`Self::lend`] wrote.
+    pub fn borrowed_from(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+        let access: Access = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
         let (access, own) = (Arc::new(access), None);
-        Ok(Some(Self { access, own }))
+        Ok(Self { access, own })
     }
 
     /// Writes how to use it, with the credentials, to a file that only this user can read; gives its path for [`SHARED_VARIABLE`].

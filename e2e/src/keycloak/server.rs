@@ -61,12 +61,15 @@ pub(super) async fn serve(
     // Dropped at once: it has nothing to say goodbye to.
     let process = Process::spawn("keycloak", &command, workdir.path())?.with_grace(Duration::ZERO);
     let ready = format!("http://{}/health/ready", addresses.management);
-    let web = http::plain()?;
+    let realm = format!("{}/realms/master", access.base_url);
+    let (plain, web) = (http::plain()?, access.web()?);
     let serving = eventually("Keycloak serves", READY_BOUND, async || {
         if !process.is_running() {
             return Ok(false);
         }
-        web.get(&ready).send().await?.error_for_status()?;
+        plain.get(&ready).send().await?.error_for_status()?;
+        // 26.4 says so before it listens.
+        web.get(&realm).send().await?.error_for_status()?;
         Ok(true)
     });
     let serving = serving

@@ -1,16 +1,20 @@
 //! Keycloak: realms, rights, the access log, restarts.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use oidc_operator_e2e::keycloak::{Hostname, Keycloak, KeycloakOptions, Realm, Rotation, Storage, User};
+use oidc_operator_e2e::keycloak::{
+    Hostname, Keycloak, KeycloakOptions, Realm, Rotation, SHARED_VARIABLE, Storage, User,
+};
 use oidc_operator_e2e::login::{ClientAuth, discover};
 use oidc_operator_e2e::pki::Ca;
 use oidc_operator_e2e::{case, http, shared};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 const REDIRECT: &str = "https://app.example.com/callback";
 
@@ -408,13 +412,50 @@ async fn a_frozen_keycloak_answers_again_when_it_thaws_and_two_do_not_meet() {
         let own = discover(&http::client(frozen.ca_pem())?, &realm.issuer()).await?;
         assert_eq!(own.token_endpoint, realm.token_endpoint());
 
+        // One that is lent can be used, and not be disturbed.
+        let lent = Keycloak::borrowed_from(&other.lend()?)?;
+        lent.realm("lent").await?;
+        assert_eq!((lent.pid(), lent.base_url()), (other.pid(), other.base_url()));
+        lent.freeze().expect_err("it is not ours");
+        lent.kill().expect_err("it is not ours");
+        lent.stop().await.expect_err("it is not ours");
+
         let pid = other.pid();
         assert!(other.cpu_seconds()? > 1.0 && other.rss()? > 100 << 20);
         drop(other);
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "it has not ended");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_command_runs_with_a_keycloak_of_its_own() {
+    case::run(async {
+        // The file must be there, for this user only, and its server must answer; then the command fails in its own way.
+        let script =
+            format!(r#"test "$(stat -c %a "${SHARED_VARIABLE}")" = 600 && cat "${SHARED_VARIABLE}" && exit 7"#);
+        let output = Command::new(env!("CARGO_BIN_EXE_with-keycloak"))
+            .args(["/bin/sh", "-c", &script])
+            .env_remove(SHARED_VARIABLE)
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(7), "{said}");
+        let access: Value = serde_json::from_slice(&output.stdout)?;
         assert!(
-            !std::path::Path::new(&format!("/proc/{pid}")).exists(),
+            said.contains(access["base_url"].as_str().expect("an address")),
+            "{said}"
+        );
+        assert!(!said.contains(access["admin"]["password"].as_str().expect("a password")));
+        assert!(
+            !Path::new(&format!("/proc/{}", access["pid"])).exists(),
             "it has not ended"
         );
+        // The command failed, so somebody will want to read this.
+        let log = Path::new(access["log"].as_str().expect("a path"));
+        assert!(log.exists());
+        std::fs::remove_dir_all(log.parent().expect("a folder"))?;
         Ok(())
     })
     .await;
