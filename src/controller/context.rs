@@ -22,8 +22,12 @@ use crate::{
     telemetry::metrics::{Kind, Metrics},
 };
 
-/// A pass ends after this time, counted from when it holds its permit.
+/// A pass over an OIDCClient ends after this time, counted from when it holds its permit.
 pub const PASS_DEADLINE: Duration = Duration::from_secs(120);
+
+/// A pass over an OIDCProvider ends after this time. It lists all clients, page by page, each page with a deadline of its own:
+/// ten thousand clients of a slow server take minutes, and nobody waits for it.
+pub const PROVIDER_PASS_DEADLINE: Duration = Duration::from_secs(900);
 
 /// What a store has under a name.
 #[derive(Clone, Debug)]

@@ -2,13 +2,15 @@
 
 use std::{
     num::NonZeroU32,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::lock::lock;
 
 use crate::{
     domain::{
@@ -36,6 +38,8 @@ pub struct Metered {
     in_flight: Semaphore,
     rate: DefaultDirectRateLimiter,
     timeout: Duration,
+    /// Until when the server asked to be left alone.
+    pause: Mutex<Option<Instant>>,
     metrics: Metrics,
 }
 
@@ -48,8 +52,24 @@ impl Metered {
             in_flight: Semaphore::new(limits.max_in_flight),
             rate: RateLimiter::direct(Quota::per_second(limits.requests_per_second)),
             timeout: limits.timeout,
+            pause: Mutex::default(),
             metrics,
         })
+    }
+
+    /// What is left of the time that the server asked for (`Retry-After`). It asked all callers, not only the one who was told.
+    fn left_alone(&self, operation: &'static str) -> Result<(), IdpError> {
+        let left = lock(&self.pause).map(|end| end.saturating_duration_since(Instant::now()));
+        match left.filter(|left| !left.is_zero()) {
+            None => Ok(()),
+            Some(left) => {
+                let message = format!(
+                    "not asked: the server wants to be left alone for {} s more",
+                    left.as_secs() + 1
+                );
+                Err(IdpError::new(IdpErrorKind::Throttled, operation, message).after(Some(left)))
+            }
+        }
     }
 
     async fn call<T>(
@@ -70,6 +90,7 @@ impl Metered {
         // The semaphore is closed only with the process.
         let _permit = self.in_flight.acquire().await;
         self.rate.until_ready().await;
+        self.left_alone(operation)?;
         let start = Instant::now();
         // The driver has the same deadline; this one holds whatever a driver forgets.
         let result = tokio::time::timeout(self.timeout + Duration::from_secs(1), request)
@@ -78,6 +99,13 @@ impl Metered {
                 self.metrics.deadline("idp");
                 Err(IdpError::new(IdpErrorKind::Timeout, operation, "no answer in time"))
             });
+        if let Err(error) = &result
+            && let Some(wait) = error.retry_after
+        {
+            let end = Instant::now() + wait;
+            let mut pause = lock(&self.pause);
+            *pause = Some(pause.map_or(end, |former| former.max(end)));
+        }
         let outcome = result.as_ref().map_or_else(|error| kind(error.kind), found);
         self.metrics
             .idp_request(self.provider_type, operation, outcome, start.elapsed().as_secs_f64());
@@ -136,5 +164,84 @@ impl Driver for Metered {
             })
             .await;
         proof.unwrap_or_else(|error| Proof::Unknown(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::idp::{
+        contract::Fixture,
+        memory::{Like, MemoryDriver, Operation},
+    };
+
+    /// Answers `503` with `Retry-After: 5` to the first call, and then as the one in memory.
+    struct Overloaded {
+        first: Mutex<bool>,
+        memory: Arc<MemoryDriver>,
+    }
+
+    #[async_trait]
+    impl Driver for Overloaded {
+        fn model(&self) -> &dyn Model {
+            self.memory.model()
+        }
+        async fn probe(&self) -> Result<ServerInfo, IdpError> {
+            if std::mem::take(&mut *lock(&self.first)) {
+                let error = IdpError::new(IdpErrorKind::Server, "probe", "overloaded");
+                return Err(error.after(Some(Duration::from_secs(5))));
+            }
+            self.memory.probe().await
+        }
+        async fn list(&self, page: u32) -> Result<Page, IdpError> {
+            self.memory.list(page).await
+        }
+        async fn get(&self, client_id: &str, mark: &Mark) -> Result<Option<ObservedClient>, IdpError> {
+            self.memory.get(client_id, mark).await
+        }
+        async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {
+            self.memory.create(desired, secret).await
+        }
+        async fn update(
+            &self,
+            observed: &ObservedClient,
+            desired: &DesiredClient,
+            secret: Option<&ClientSecret>,
+            diff: &RemoteDiff,
+        ) -> Result<Written, IdpError> {
+            self.memory.update(observed, desired, secret, diff).await
+        }
+        async fn delete(&self, observed: &ObservedClient) -> Result<Written, IdpError> {
+            self.memory.delete(observed).await
+        }
+        async fn prove(&self, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof {
+            self.memory.prove(credentials, endpoints).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_asks_for_a_pause_is_left_alone_by_everybody() {
+        let memory = Arc::new(MemoryDriver::new(Like::Keycloak));
+        let overloaded = Overloaded {
+            first: Mutex::new(true),
+            memory: memory.clone(),
+        };
+        let limits = Limits {
+            max_in_flight: 4,
+            requests_per_second: NonZeroU32::new(1000).unwrap(),
+            timeout: Duration::from_secs(1),
+        };
+        let metered = Metered::new(Box::new(overloaded), "Test", limits, Metrics::default());
+        assert_eq!(metered.probe().await.unwrap_err().kind, IdpErrorKind::Server);
+
+        let (desired, _) = Fixture::new("test", None).client("a");
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let error = metered.get(&desired.client_id, &desired.mark).await.unwrap_err();
+        assert_eq!(error.kind, IdpErrorKind::Throttled);
+        assert_eq!(error.retry_after, Some(Duration::from_secs(2)));
+        assert_eq!(memory.count(Operation::Get), 0, "nothing was sent");
+
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(metered.get(&desired.client_id, &desired.mark).await.unwrap(), None);
     }
 }

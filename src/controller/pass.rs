@@ -13,7 +13,7 @@ use kube::{Resource, core::DeserializeGuard, runtime::controller::Action};
 
 use super::{
     client::{self, PassError},
-    context::{Context, PASS_DEADLINE},
+    context::{Context, PASS_DEADLINE, PROVIDER_PASS_DEADLINE},
     gather, provider, unreadable,
 };
 use crate::{
@@ -87,7 +87,11 @@ async fn conclude(
     if !readable {
         context.metrics.invalid_object(kind);
     }
-    let pass = tokio::time::timeout(PASS_DEADLINE, pass);
+    let deadline = match kind {
+        Kind::Provider => PROVIDER_PASS_DEADLINE,
+        Kind::Client => PASS_DEADLINE,
+    };
+    let pass = tokio::time::timeout(deadline, pass);
     // A defect that one object brings to light must not end the work on all others. What passes share is behind locks, and
     // good wherever one ends: it may be cut off anywhere.
     let (outcome, wait) = match AssertUnwindSafe(pass).catch_unwind().await {
