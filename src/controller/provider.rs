@@ -1,6 +1,6 @@
 //! One pass over one OIDCProvider: references, driver, issuer, admin API, list; then its clients are woken.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -145,7 +145,7 @@ async fn look(
     };
     let (issuer, admin) = tokio::join!(
         look_at_issuer(&context.metrics, object, references, http),
-        look_at_admin(runtime, &driver)
+        look_at_admin(runtime, &driver, clients)
     );
     let scopes = match &admin {
         Ok(server) => server.scopes.clone(),
@@ -218,6 +218,7 @@ async fn look_at_issuer(
 async fn look_at_admin(
     runtime: &Runtime,
     driver: &Result<Arc<dyn Driver>, AdminProblem>,
+    clients: &[ClientBrief],
 ) -> Result<ServerInfo, AdminProblem> {
     let driver = driver.as_ref().map_err(Clone::clone)?;
     let server = driver.probe().await.map_err(AdminProblem::Call)?;
@@ -226,7 +227,7 @@ async fn look_at_admin(
         runtime.forget_all();
         return Ok(server);
     }
-    match list(driver.as_ref()).await {
+    match list(driver.as_ref(), clients).await {
         Ok(rows) => runtime.listed(began, rows),
         // This server cannot: every client is asked for by its id instead.
         Err(error) if error.kind == IdpErrorKind::Unsupported => runtime.forget_all(),
@@ -235,13 +236,16 @@ async fn look_at_admin(
     Ok(server)
 }
 
-/// All pages of the list, each a call of its own with its own deadline.
-async fn list(driver: &dyn Driver) -> Result<Vec<ObservedClient>, IdpError> {
+/// All pages of the list, each a call of its own with its own deadline. Only rows that an OIDCClient asks for are kept: a realm
+/// may have many thousand others, and their secrets are nobody's business here.
+async fn list(driver: &dyn Driver, clients: &[ClientBrief]) -> Result<Vec<ObservedClient>, IdpError> {
+    let wanted: HashSet<&str> = clients.iter().map(|client| client.client_id.as_str()).collect();
     let mut rows = Vec::new();
     for page in 0.. {
         let found = driver.list(page).await?;
         let last = !found.more || found.rows.is_empty();
-        rows.extend(found.rows);
+        let ours = found.rows.into_iter();
+        rows.extend(ours.filter(|row| wanted.contains(row.client_id.as_str())));
         if last {
             break;
         }
