@@ -104,7 +104,7 @@ maven_fetch() {
   for try in 1 2 3 4 5; do
     echo "fetching $1, try $try"
     # Not in the checkout, where a pom.xml above could be meant.
-    (cd "$scratch" && mvn --quiet --batch-mode -Dmaven.wagon.rto=60000 -Daether.connector.requestTimeout=60000 \
+    (cd "$scratch" && mvn --quiet --batch-mode --strict-checksums -Dmaven.wagon.rto=60000 -Daether.connector.requestTimeout=60000 \
       "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN_VERSION:copy" -Dartifact="$1" -DoutputDirectory="$2") && return
   done
   return 1
@@ -117,9 +117,14 @@ build_keycloak_version() {
   (cd "$scratch/fetched" && sha512sum --check <<<"$4  $archive")
   tar --extract --gzip --file "$scratch/fetched/$archive" --directory "$1" --strip-components 1 --no-same-owner
   java=$("$here/keycloak/keycloak.sh" java-home)
-  # Options that cannot be given at the start. Both kinds of storage that the harness has are H2: dev-mem stands for both.
+  # Options that cannot be given at the start. dev-mem stands for H2; the harness names a file.
   JAVA_HOME=$java JAVA="" JAVA_OPTS="" "$1/bin/kc.sh" build --db=dev-mem --health-enabled=true --metrics-enabled=false --features=client-secret-rotation
   cp "$here/keycloak/keycloak.sh" "$1/$2"
+  # A database as the first start would make it, with the administrator: half of what a start computes. It is for the harness,
+  # which knows the password too and has its servers listen on loopback only.
+  PASSWORD=e2e-administrator KEYCLOAK_HOME=$scratch/home JAVA_OPTS="" "$1/$2" bootstrap-admin user --optimized --username=admin \
+    --password:env=PASSWORD --db-url="jdbc:h2:file:$scratch/fresh;NON_KEYWORDS=VALUE;DB_CLOSE_DELAY=0"
+  mv "$scratch/fresh.mv.db" "$1/"
 }
 
 build_keycloak() { build_keycloak_version "$1" keycloak "$KEYCLOAK_VERSION" "$KEYCLOAK_SHA512"; }

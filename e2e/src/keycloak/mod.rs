@@ -1,6 +1,6 @@
 //! A real Keycloak: TLS on its web port, an access log that counts requests, realms of the tests' own.
 //!
-//! It takes long to start, so there is one for a whole test run (`with-keycloak`, see [`crate::shared::keycloak`]); tests keep to
+//! It takes its time to start, so there is one for a whole test run (`with-keycloak`, see [`crate::shared::keycloak`]); tests keep to
 //! realms of their own there. A test that stops, freezes or restarts one starts it itself. The program's folder stays unwritten:
 //! each server has a home folder of its own.
 
@@ -36,6 +36,8 @@ pub const VERSION_VARIABLE: &str = "OIDC_OPERATOR_E2E_KEYCLOAK";
 /// Names the file that tells how to reach the Keycloak of this test run, see [`Keycloak::borrowed`].
 pub const SHARED_VARIABLE: &str = "OIDC_OPERATOR_E2E_KEYCLOAK_SHARED";
 
+/// Name and password of the administrator, as in the database that hack/tools/tools.sh makes.
+const ADMIN: (&str, &str) = ("admin", "e2e-administrator");
 /// A port can be lost to somebody else between the choice and the bind.
 const TRIES: usize = 3;
 /// How long a polite end may take; about 1 s on an idle machine.
@@ -147,7 +149,7 @@ impl std::fmt::Debug for Keycloak {
 }
 
 impl Keycloak {
-    /// Starts Keycloak and waits until it serves: 12 s on an idle machine of two cores, 7 s with a file that is there already.
+    /// Starts Keycloak and waits until it serves: 7 s on an idle machine of two cores.
     ///
     /// # Errors
     /// It was not built, or it ends or does not serve within three minutes: the text has the end of its log.
@@ -180,8 +182,8 @@ impl Keycloak {
             Hostname::Fixed(url) | Hostname::Public(url) => url.clone(),
         };
         let admin = Credentials {
-            username: "admin".to_owned(),
-            password: crate::random::token()?,
+            username: ADMIN.0.to_owned(),
+            password: ADMIN.1.to_owned(),
         };
         server::prepare(&workdir, &ca)?;
         let mut access = Access {

@@ -34,7 +34,7 @@ pub(super) fn prepare(workdir: &WorkDir, ca: &Ca) -> Result<()> {
     Ok(())
 }
 
-/// The file of [`Storage::File`].
+/// The database. With [`Storage::Memory`] it is a file too, which is made anew at each start.
 pub(super) fn database(workdir: &WorkDir) -> PathBuf {
     workdir.path().join("database.mv.db")
 }
@@ -46,7 +46,9 @@ pub(super) async fn serve(
     addresses: Addresses,
     access: &Access,
 ) -> Result<Process> {
-    let mut command = command(workdir.path(), options, addresses, access)?;
+    let program = program(access.version)?;
+    prepare_database(workdir, options.storage, &program)?;
+    let mut command = command(&program, workdir.path(), options, addresses, access);
     // What somebody has set for a Keycloak of their own is none of ours.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("KC_") || name == "JAVA_OPTS" {
@@ -81,13 +83,28 @@ pub(super) async fn serve(
     Ok(process)
 }
 
-fn command(folder: &Path, options: &KeycloakOptions, addresses: Addresses, access: &Access) -> Result<Command> {
-    let program = match access.version {
-        Version::Current => tools::tool("keycloak")?,
-        Version::Former => {
-            tools::tool("keycloak-former").context("run `hack/tools/tools.sh install keycloak-former`")?
-        }
-    };
+fn program(version: Version) -> Result<PathBuf> {
+    match version {
+        Version::Current => tools::tool("keycloak"),
+        Version::Former => tools::tool("keycloak-former").context("run `hack/tools/tools.sh install keycloak-former`"),
+    }
+}
+
+/// A database that is there already spares half of the start: the tool brings one that is as the first start would make it.
+fn prepare_database(workdir: &WorkDir, storage: Storage, program: &Path) -> Result<()> {
+    let database = database(workdir);
+    if storage == Storage::Memory && database.exists() {
+        std::fs::remove_file(&database).context("database")?;
+    }
+    // The program is a link into the tool's folder.
+    let fresh = program.canonicalize()?.with_file_name("fresh.mv.db");
+    if !database.exists() && fresh.exists() {
+        std::fs::copy(&fresh, &database).with_context(|| format!("{}", fresh.display()))?;
+    }
+    Ok(())
+}
+
+fn command(program: &Path, folder: &Path, options: &KeycloakOptions, addresses: Addresses, access: &Access) -> Command {
     let mut command = Command::new(program);
     command
         .args(["start", "--optimized", "--cache=local", "--http-enabled=false"])
@@ -109,14 +126,16 @@ fn command(folder: &Path, options: &KeycloakOptions, addresses: Addresses, acces
     if matches!(options.hostname, Hostname::Public(_)) {
         command.arg("--hostname-backchannel-dynamic=true");
     }
+    // It was built for H2 in memory, and this is H2 too.
+    let mut url = format!(
+        "jdbc:h2:file:{};NON_KEYWORDS=VALUE;DB_CLOSE_DELAY=0",
+        folder.join("database").display()
+    );
     if options.storage == Storage::File {
-        // It was built for H2 in memory, and this is H2 too. Without WRITE_DELAY=0 the last half second is lost by SIGKILL.
-        let url = format!(
-            "jdbc:h2:file:{};NON_KEYWORDS=VALUE;DB_CLOSE_DELAY=0;WRITE_DELAY=0",
-            folder.join("database").display()
-        );
-        command.arg(format!("--db-url={url}"));
+        // Else SIGKILL loses the last half second.
+        url.push_str(";WRITE_DELAY=0");
     }
+    command.arg(format!("--db-url={url}"));
     command.args(&options.args);
-    Ok(command)
+    command
 }

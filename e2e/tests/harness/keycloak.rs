@@ -184,14 +184,15 @@ async fn client_policies_of_keycloak() {
         realm.clear_policies().await?;
         realm.update_client("app", &plain).await?;
 
-        // What rotation is for: both secrets are good.
+        // What rotation is for: two secrets are good.
         let endpoint = realm.token_endpoint();
         let accepted = async |secret: &str| {
             oidc_operator_e2e::login::secret_accepted(realm.ca_pem(), &endpoint, "app", secret).await
         };
         realm.set_rotation_policy(Rotation::default()).await?;
         let second = realm.regenerate_secret("app").await?;
-        assert!(accepted(&second).await?);
+        let third = realm.regenerate_secret("app").await?;
+        assert!(accepted(&second).await? && accepted(&third).await?);
         assert!(!accepted("wrong").await?);
         Ok(())
     })
