@@ -37,7 +37,7 @@ pub const VERSION_VARIABLE: &str = "OIDC_OPERATOR_E2E_KEYCLOAK";
 pub const SHARED_VARIABLE: &str = "OIDC_OPERATOR_E2E_KEYCLOAK_SHARED";
 
 /// Name and password of the administrator, as in the database that hack/tools/tools.sh makes.
-const ADMIN: (&str, &str) = ("admin", "e2e-administrator");
+const ADMINISTRATOR: (&str, &str) = ("admin", "e2e-administrator");
 /// A port can be lost to somebody else between the choice and the bind.
 const TRIES: usize = 3;
 /// How long a polite end may take; about 1 s on an idle machine.
@@ -182,8 +182,8 @@ impl Keycloak {
             Hostname::Fixed(url) | Hostname::Public(url) => url.clone(),
         };
         let admin = Credentials {
-            username: ADMIN.0.to_owned(),
-            password: ADMIN.1.to_owned(),
+            username: ADMINISTRATOR.0.to_owned(),
+            password: ADMINISTRATOR.1.to_owned(),
         };
         server::prepare(&workdir, &ca)?;
         let mut access = Access {
