@@ -1,6 +1,7 @@
 //! A realm with a user and a service account, and what a test does to its clients behind the operator's back.
 
 use std::fmt;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
@@ -132,8 +133,8 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// A realm of one test or test program, for the runtime it was made in. It stays when this handle is dropped; the server
-/// ends with the run.
+/// A realm of one test or test program, for the runtime it was made in ([`Realm::here`] for another). It stays when this handle
+/// is dropped; the server ends with the run.
 #[derive(Debug, Clone)]
 pub struct Realm {
     pub(super) admin: KeycloakAdmin,
@@ -180,6 +181,17 @@ impl Realm {
         profile["unmanagedAttributePolicy"] = "ENABLED".into();
         realm.admin.put(&realm.path("users/profile"), &profile).await?;
         Ok(realm)
+    }
+
+    /// The same realm, for the runtime of the caller: connections die with the runtime that they were made in.
+    ///
+    /// # Errors
+    /// None is known.
+    pub fn here(&self) -> Result<Self> {
+        Ok(Self {
+            admin: KeycloakAdmin::new(Arc::clone(&self.admin.access))?,
+            ..self.clone()
+        })
     }
 
     /// Its name.

@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod drift;
+mod effects;
+mod fields;
+mod held;
+mod ownership;
+mod secrecy;
 mod way;
 
 use anyhow::Result;
@@ -17,8 +23,11 @@ use tokio::sync::OnceCell;
 /// A test that changes the realm itself makes one of its own.
 async fn realm() -> Result<&'static Realm> {
     static CELL: OnceCell<Realm> = OnceCell::const_new();
-    CELL.get_or_try_init(async || shared::keycloak().await?.realm("keycloak").await)
-        .await
+    let made = CELL
+        .get_or_try_init(async || shared::keycloak().await?.realm("keycloak").await)
+        .await?;
+    // Each test has a runtime of its own, and so needs a handle of its own.
+    Ok(Box::leak(Box::new(made.here()?)))
 }
 
 /// A scene of a test's own in the shared realm, with a provider that is ready and looks every five seconds.
