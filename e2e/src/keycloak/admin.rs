@@ -13,6 +13,9 @@ use super::Access;
 /// A token is not used for the last part of its life.
 const SPARE: Duration = Duration::from_secs(15);
 
+/// How long an answer may take: the keys of a new realm are computed for seconds, on a busy machine for half a minute.
+const ANSWER: Duration = Duration::from_secs(120);
+
 /// A client of the admin API with the rights of the server's administrator. It logs in when it must, by password (`admin-cli`
 /// in `master`; such a token lives for a minute).
 #[derive(Clone)]
@@ -102,7 +105,11 @@ impl KeycloakAdmin {
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value)> {
         let url = format!("{}/admin/{path}", self.access.base_url);
-        let mut request = self.web.request(method.clone(), &url).bearer_auth(token);
+        let mut request = self
+            .web
+            .request(method.clone(), &url)
+            .bearer_auth(token)
+            .timeout(ANSWER);
         if let Some(body) = body {
             request = request.json(body);
         }

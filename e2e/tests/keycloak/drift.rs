@@ -1,6 +1,6 @@
 //! What somebody changes in Keycloak: what the spec is about is put back within one resync, with one write; the rest is theirs.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
@@ -14,7 +14,10 @@ use oidc_operator_e2e::{
 use serde_json::{Value, json};
 
 use crate::{
-    held::{Held, WHILE, becomes, difference, reasons, scene_of_its_own, shown, told, writes_to, written},
+    held::{
+        Held, Scene, WHILE, becomes, difference, look, pass, rare_scene, reasons, scene_of_its_own, shown, told,
+        writes_to, written,
+    },
     scene,
 };
 
@@ -78,6 +81,7 @@ fn drifts() -> Vec<Drift> {
         update("password", "grantTypes", json!({"directAccessGrantsEnabled": true})),
         update("implicit", "grantTypes", json!({"implicitFlowEnabled": true})),
         update("account", "grantTypes", json!({"serviceAccountsEnabled": true})),
+        update("bearer", "bearerOnly", json!({"bearerOnly": true})),
         update(
             "bye",
             "postLogoutRedirectURIs",
@@ -221,7 +225,7 @@ fn same(now: &Value, before: &Value) -> Result<()> {
 #[tokio::test]
 async fn what_is_changed_by_hand_is_put_back_within_one_resync_with_one_write() {
     case::run(async {
-        let scene = scene_of_its_own("drift").await?;
+        let scene = rare_scene("drift").await?;
         let drifts = drifts();
         for drift in &drifts {
             scene.client(drift.name, spec()).await?;
@@ -241,7 +245,7 @@ async fn what_is_changed_by_hand_is_put_back_within_one_resync_with_one_write() 
                 .await
                 .context(drift.name)?;
         }
-        let drifted = scene.idp.mark().await?;
+        look(&scene, "drifted").await?;
         for drift in &drifts {
             let before = &before[drift.name];
             eventually(format!("{}: as it was", drift.name), SOON, async || {
@@ -253,10 +257,9 @@ async fn what_is_changed_by_hand_is_put_back_within_one_resync_with_one_write() 
             })
             .await?;
         }
-        // A list that was under way may have seen only a part of it.
-        let lists = scene.idp.requests_since(drifted).await?.of_operator().count(LIST);
-        ensure!(lists <= 2, "it took {lists} lists");
-        let requests = scene.idp.requests_since(mark).await?.of_operator().admin_writes();
+        let requests = scene.idp.requests_since(mark).await?.of_operator();
+        assert_eq!(requests.count(LIST), 1, "one look finds it all");
+        let requests = requests.admin_writes();
         for drift in &drifts {
             let held = &before[drift.name];
             let writes = requests.such(|request| request.path.contains(held.id()));
@@ -297,7 +300,7 @@ async fn a_client_that_was_deleted_by_hand_is_made_again_with_the_same_secret() 
 #[tokio::test]
 async fn a_realm_from_an_older_backup_is_brought_up_to_date() {
     case::run(async {
-        let scene = scene_of_its_own("backup").await?;
+        let scene = rare_scene("backup").await?;
         scene.ready_client("old", json!({})).await?;
         scene.ready_client("same", json!({})).await?;
         let snapshot = scene.idp.snapshot().await?;
@@ -315,6 +318,7 @@ async fn a_realm_from_an_older_backup_is_brought_up_to_date() {
 
         scene.idp.restore(&snapshot).await?;
         let restored = scene.idp.mark().await?;
+        look(&scene, "restored").await?;
         for (name, before) in names.iter().zip(&before) {
             let after = becomes(&scene, name, "as before", |now| {
                 same(&now.shown, &before.shown).is_ok() && now.shown["secret"] == before.shown["secret"]
@@ -323,8 +327,8 @@ async fn a_realm_from_an_older_backup_is_brought_up_to_date() {
             assert_eq!((&after.secret, &after.secret_uid), (&before.secret, &before.secret_uid));
             scene.ready::<OIDCClient>(name).await?;
         }
-        let lists = scene.idp.requests_since(restored).await?.of_operator().count(LIST);
-        ensure!(lists <= 2, "it took {lists} lists");
+        let requests = scene.idp.requests_since(restored).await?.of_operator();
+        assert_eq!(requests.count(LIST), 1, "one look finds it all");
         let untouched = writes_to(scene.idp, restored, before[1].id()).await?;
         assert_eq!(untouched.of_operator().kinds(), [].into());
         Ok(())
@@ -346,7 +350,7 @@ async fn resyncs(realm: &Realm, times: usize) -> Result<()> {
 #[tokio::test]
 async fn what_administrators_add_elsewhere_stays() {
     case::run(async {
-        let scene = scene_of_its_own("theirs").await?;
+        let scene = rare_scene("theirs").await?;
         let realm = scene.idp;
         let machine = json!({"grantTypes": ["authorization_code", "client_credentials"]});
         scene.ready_client("shop", machine.clone()).await?;
@@ -381,7 +385,8 @@ async fn what_administrators_add_elsewhere_stays() {
         ensure!(before["authorizationServicesEnabled"] == true, "{before}");
 
         let mark = realm.mark().await?;
-        resyncs(realm, 2).await?;
+        look(&scene, "1").await?;
+        pass(&scene, "shop", "1").await?;
         let writes = realm.requests_since(mark).await?.of_operator().admin_writes();
         assert_eq!(writes.kinds(), BTreeMap::new(), "drift that is none");
         assert_eq!(shown(&scene, id).await?, before);
@@ -397,6 +402,7 @@ async fn what_administrators_add_elsewhere_stays() {
         realm
             .update_client(id, &json!({"description": "x", "authorizationServicesEnabled": true, "webOrigins": []}))
             .await?;
+        look(&scene, "3").await?;
         eventually("the description is gone", SOON, async || same(&shown(&scene, id).await?, &after)).await?;
         assert_eq!(settings().await?, settled);
         Ok(())
@@ -457,7 +463,7 @@ async fn passes_that_find_nothing_changed_write_nothing() {
     case::run(async {
         let scene = scene_of_its_own("quiet").await?;
         let names = ["shop", "app", "machine"];
-        scene.ready_client("shop", spec()).await?;
+        made_with_one_request(&scene).await?;
         scene.ready_client("app", json!({"type": "Public"})).await?;
         let machine = json!({"redirectURIs": null, "scopes": ["email"], "grantTypes": ["client_credentials"]});
         scene.ready_client("machine", machine).await?;
@@ -489,13 +495,7 @@ async fn passes_that_find_nothing_changed_write_nothing() {
         // Who asks gets an answer, and nothing else is written.
         let held = Held::of(&scene, "shop").await?;
         let (audit, mark) = (scene.cluster.audit().mark().await?, scene.idp.mark().await?);
-        scene.ask::<OIDCClient>("shop", "now").await?;
-        eventually("the request is answered", Duration::from_secs(30), async || {
-            let status = scene.api::<OIDCClient>().get("shop").await?.status.context("status")?;
-            ensure!(status.last_reconcile_request.as_deref() == Some("now"), "{status:?}");
-            Ok(())
-        })
-        .await?;
+        pass(&scene, "shop", "now").await?;
         assert_eq!(
             written(&scene, &audit).await?,
             [("patch oidcclients/status".to_owned(), 1)].into()
@@ -506,39 +506,34 @@ async fn passes_that_find_nothing_changed_write_nothing() {
         for name in names {
             assert_eq!(reasons(&scene, name).await?, ["Created".to_owned()].into(), "{name}");
         }
+
+        let mark = scene.idp.mark().await?;
+        scene.delete::<OIDCClient>("shop").await?;
+        let writes = scene.idp.requests_since(mark).await?.of_operator().admin_writes();
+        assert_eq!(writes.kinds(), [("DELETE /admin/clients/{id}".to_owned(), 1)].into());
         Ok(())
     })
     .await;
 }
 
-#[tokio::test]
-async fn a_new_client_is_made_with_one_request() {
-    case::run(async {
-        let scene = scene_of_its_own("few").await?;
-        let (audit, mark) = (scene.cluster.audit().mark().await?, scene.idp.mark().await?);
-        scene.ready_client("shop", spec()).await?;
-        told(&scene, "shop", "Created", &[]).await?;
-        let requests = scene.idp.requests_since(mark).await?.of_operator();
-        assert_eq!(
-            requests.admin_writes().kinds(),
-            [("POST /admin/clients".to_owned(), 1)].into()
-        );
-        let looks = requests.such(|request| request.kind() == "GET /admin/clients?clientId");
-        ensure!(looks.len() <= 1, "{:?}", requests.kinds());
-        let counts = written(&scene, &audit).await?;
-        for once in [
-            "create configmaps",
-            "create secrets",
-            "patch oidcclients",
-            "patch oidcclients/status",
-        ] {
-            assert_eq!(counts.get(once), Some(&1), "{once}: {counts:?}");
-        }
-        scene.delete::<OIDCClient>("shop").await?;
-        let writes = scene.idp.requests_since(mark).await?.of_operator().admin_writes();
-        assert_eq!(writes.count("DELETE /admin/clients/{id}"), 1);
-        assert_eq!(writes.len(), 2);
-        Ok(())
-    })
-    .await;
+/// Makes a client, which takes one request to Keycloak, and one to Kubernetes for each object.
+async fn made_with_one_request(scene: &Scene<'_>) -> Result<()> {
+    let (audit, mark) = (scene.cluster.audit().mark().await?, scene.idp.mark().await?);
+    scene.ready_client("shop", spec()).await?;
+    told(scene, "shop", "Created", &[]).await?;
+    let requests = scene.idp.requests_since(mark).await?.of_operator();
+    let made: BTreeMap<String, usize> = [("POST /admin/clients".to_owned(), 1)].into();
+    assert_eq!(requests.admin_writes().kinds(), made);
+    let looks = requests.count("GET /admin/clients?clientId");
+    ensure!(looks <= 1, "{:?}", requests.kinds());
+    let counts = written(scene, &audit).await?;
+    for once in [
+        "create configmaps",
+        "create secrets",
+        "patch oidcclients",
+        "patch oidcclients/status",
+    ] {
+        assert_eq!(counts.get(once), Some(&1), "{once}: {counts:?}");
+    }
+    Ok(())
 }

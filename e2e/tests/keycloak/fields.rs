@@ -628,6 +628,50 @@ fn full() -> Value {
 }
 
 #[tokio::test]
+async fn what_is_as_long_as_can_be_is_kept() {
+    case::run(async {
+        let scene = scene("long").await?;
+        let uri = |length: usize, number: usize| {
+            let start = format!("https://shop.example.com/{number}/");
+            format!("{start}{}", "x".repeat(length - start.len()))
+        };
+        let uris = |length: usize| (10..42).map(|number| uri(length, number)).collect::<Vec<_>>();
+        let claims = (10..42).map(|number| {
+            let name = format!("{}{number}", "n".repeat(126));
+            json!({"name": name, "type": "Constant", "constant": {"value": "ü".repeat(1024)}})
+        });
+        let spec = json!({
+            "displayName": "ü".repeat(255),
+            "description": "ü".repeat(255),
+            "homepageURI": uri(255, 1),
+            "logoURI": uri(2048, 1),
+            "redirectURIs": uris(255),
+            "postLogoutRedirectURIs": uris(1024),
+            "logout": {"type": "BackChannel", "uri": uri(1024, 1)},
+            "claims": claims.collect::<Vec<_>>(),
+        });
+        scene.ready_client("made", spec.clone()).await?;
+        scene.ready_client("changed", json!({})).await?;
+        scene.ready_client("changed", spec).await?;
+        for name in ["made", "changed"] {
+            let held = Held::of(&scene, name).await?;
+            let shown = flat(&held.shown);
+            assert_eq!(shown["name"], "ü".repeat(255));
+            assert_eq!(shown["attributes.logoUri"], uri(2048, 1));
+            assert_eq!(shown["redirectUris"], json!(uris(255)));
+            let uris = shown["attributes.post.logout.redirect.uris"]
+                .as_str()
+                .context("no addresses")?;
+            assert_eq!(uris.len(), 32 * 1024 + 31 * 2);
+            assert_eq!(shown.keys().filter(|name| name.starts_with("mapper ")).count(), 33);
+            held.works(&scene).await?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_small_change_spoils_nothing_of_all_that_is_set() {
     case::run(async {
         let scene = scene("small").await?;

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
+use oidc_operator::api::{OIDCClient, OIDCProvider};
 use oidc_operator_e2e::{
     audit,
     install::{NAMESPACE, SERVICE_ACCOUNT},
     keycloak::{Mark, Realm, Requests},
     login::secret_accepted,
-    scene::{SOON, Stage},
+    scene::{Idp as _, SOON, Stage},
     shared,
     wait::eventually,
 };
@@ -21,10 +22,41 @@ pub(crate) type Scene<'a> = oidc_operator_e2e::scene::Scene<'a, Realm>;
 
 /// A scene in a realm of its own, for tests that change the realm or count all that is asked of it; else as [`crate::scene`].
 pub(crate) async fn scene_of_its_own(prefix: &str) -> Result<Scene<'static>> {
+    let scene = rare_scene(prefix).await?;
+    scene.provider(json!({"spec": {"resyncInterval": "5s"}})).await?;
+    scene.ready::<OIDCProvider>(Realm::NAME).await?;
+    Ok(scene)
+}
+
+/// The same with a provider that looks when it is asked to ([`look`]), and else every ten minutes.
+pub(crate) async fn rare_scene(prefix: &str) -> Result<Scene<'static>> {
     let realm = shared::keycloak().await?.realm(prefix).await?;
-    let provider = json!({"spec": {"resyncInterval": "5s"}});
     let stage = Stage::shared().await?;
-    stage.scene_at(Box::leak(Box::new(realm)), prefix, provider).await
+    stage.scene_at(Box::leak(Box::new(realm)), prefix, json!({})).await
+}
+
+/// Has the provider look at the whole realm, and waits until it has; its clients follow. `request` must be new each time.
+pub(crate) async fn look(scene: &Scene<'_>, request: &str) -> Result<()> {
+    scene.ask::<OIDCProvider>(Realm::NAME, request).await?;
+    eventually("the provider has looked", SOON, async || {
+        let status = scene.api::<OIDCProvider>().get(Realm::NAME).await?.status;
+        let done = status.and_then(|status| status.last_reconcile_request);
+        ensure!(done.as_deref() == Some(request), "{done:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Asks for a pass over an OIDCClient, and waits until it is over. `request` must be new each time.
+pub(crate) async fn pass(scene: &Scene<'_>, name: &str, request: &str) -> Result<()> {
+    scene.ask::<OIDCClient>(name, request).await?;
+    eventually("the request is answered", SOON, async || {
+        let status = scene.api::<OIDCClient>().get(name).await?.status;
+        let done = status.and_then(|status| status.last_reconcile_request);
+        ensure!(done.as_deref() == Some(request), "{done:?}");
+        Ok(())
+    })
+    .await
 }
 
 /// How long "stays so" is watched: more than one resync of [`crate::scene`].

@@ -365,3 +365,75 @@ async fn a_client_of_a_lost_cluster_is_taken_back_with_a_new_secret() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_client_whose_mark_was_taken_away_is_let_alone_until_it_is_back() {
+    case::run(async {
+        let scene = scene("unmarked").await?;
+        scene.ready_client("shop", json!({})).await?;
+        let held = Held::of(&scene, "shop").await?;
+        let put_mark = async |mark: &Value| {
+            let patch = json!({"attributes": {"oidc-operator.io/mark": mark}, "webOrigins": [], "name": "Theirs"});
+            scene.idp.update_client(held.client_id(), &patch).await
+        };
+        put_mark(&json!("")).await?;
+        scene
+            .condition::<OIDCClient>("shop", "Accepted", "False", "ClientIDTaken")
+            .await?;
+        let taken = Held::of(&scene, "shop").await?;
+        assert_eq!(taken.shown["name"], "Theirs");
+        // Applications hold what they read: it stays.
+        assert_eq!((&taken.secret, &taken.secret_uid), (&held.secret, &held.secret_uid));
+        steadily("it is let alone", WHILE, async || {
+            ensure!(Held::of(&scene, "shop").await? == taken);
+            Ok(())
+        })
+        .await?;
+
+        put_mark(&held.shown["attributes"]["oidc-operator.io/mark"]).await?;
+        becomes(&scene, "shop", "as it was", |now| *now == held).await?;
+        scene.ready::<OIDCClient>("shop").await?;
+
+        put_mark(&json!("")).await?;
+        scene
+            .condition::<OIDCClient>("shop", "Accepted", "False", "ClientIDTaken")
+            .await?;
+        scene.delete::<OIDCClient>("shop").await?;
+        assert_eq!(shown(&scene, held.client_id()).await?, taken.shown);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_that_somebody_made_of_a_client_is_theirs() {
+    case::run(async {
+        let scene = scene("copied").await?;
+        scene.ready_client("shop", json!({})).await?;
+        let held = Held::of(&scene, "shop").await?;
+        let copy_id = format!("{}-copy", scene.app);
+        let mut copy = held.shown.clone();
+        copy["clientId"] = json!(copy_id);
+        copy["name"] = json!("A copy");
+        copy["secret"] = json!(SECRET);
+        for member in ["id", "protocolMappers"] {
+            copy.as_object_mut().and_then(|copy| copy.remove(member));
+        }
+        scene.idp.create_client(&copy).await?;
+        let copy = shown(&scene, &copy_id).await?;
+        let unchanged = async || {
+            ensure!(shown(&scene, &copy_id).await? == copy, "the copy was changed");
+            ensure!(Held::of(&scene, "shop").await? == held);
+            Ok(())
+        };
+        steadily("both stay as they are", WHILE, unchanged).await?;
+        // Nor is it taken for the one that was made, once that is gone.
+        ensure!(scene.idp.delete_client(held.client_id()).await?);
+        let again = becomes(&scene, "shop", "there again", |now| now.id() == held.id()).await?;
+        again.works(&scene).await?;
+        scene.delete::<OIDCClient>("shop").await?;
+        assert_eq!(shown(&scene, &copy_id).await?, copy);
+        not_read_out(&scene).await
+    })
+    .await;
+}
