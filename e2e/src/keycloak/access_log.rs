@@ -60,6 +60,18 @@ impl Request {
         })
     }
 
+    /// One that was not answered yet, without time, status and user agent.
+    pub(crate) fn arriving(method: &str, uri: &hyper::Uri) -> Self {
+        Self {
+            time: String::new(),
+            method: method.to_owned(),
+            path: uri.path().to_owned(),
+            query: uri.query().unwrap_or_default().to_owned(),
+            status: 0,
+            user_agent: String::new(),
+        }
+    }
+
     /// The realm, if the path is of one.
     pub fn realm(&self) -> Option<&str> {
         let (realm, _) = self.in_realm()?;
