@@ -210,7 +210,7 @@ pub(super) async fn settle(access: &Access) -> Result<()> {
         .send()
         .await
         .context("access log")?;
-    eventually("the access log is up to date", Duration::from_secs(30), async || {
+    eventually("the access log is up to date", Duration::from_secs(60), async || {
         if !text_after(&access.log, start)?.contains(&path) {
             bail!("not yet");
         }
