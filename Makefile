@@ -50,7 +50,7 @@ e2e-former: tools ## The tests of e2e that concern Keycloak, against the oldest 
 	@$(TOOLS) install keycloak-former
 	cargo build --workspace --bins
 	export OIDC_OPERATOR_E2E_KEYCLOAK=former RUST_TEST_THREADS=$(E2E_THREADS); \
-	$(WITH_KEYCLOAK) cargo test -p oidc-operator-e2e --no-fail-fast keycloak
+	$(WITH_KEYCLOAK) hack/former.sh
 
 crds: ## Write the CustomResourceDefinitions to crds/
 	cargo run --quiet --bin oidc-operator -- crds --output crds
