@@ -7,7 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 # Every step starts cargo, which uses all cores by itself; side by side they would only wait for each other's lock.
 .NOTPARALLEL:
 
-# The identity provider that `demo` and `bench` run against.
+# The identity provider that `demo` and `bench` run against: dex or keycloak.
 PROVIDER ?= dex
 # Tests of e2e that run at once. They wait more than they compute.
 E2E_THREADS ?= 4
@@ -26,7 +26,7 @@ help: ## List the targets
 tools: ## Build the pinned tools (etcd, kube-apiserver, Dex, ...) into the cache folder
 	@$(TOOLS) install
 
-demo: tools ## Run the operator against a real API server and provider (PROVIDER=dex)
+demo: tools ## Run the operator against a real API server and provider (PROVIDER=dex or keycloak)
 	cargo build --workspace --bins
 	cargo run --quiet -p oidc-operator-e2e --bin demo -- --provider $(PROVIDER)
 
@@ -50,7 +50,7 @@ e2e-former: tools ## The tests of e2e that concern Keycloak, against the oldest 
 	@$(TOOLS) install keycloak-former
 	cargo build --workspace --bins
 	export OIDC_OPERATOR_E2E_KEYCLOAK=former RUST_TEST_THREADS=$(E2E_THREADS); \
-	$(WITH_KEYCLOAK) cargo test -p oidc-operator-e2e --no-fail-fast keycloak
+	$(WITH_KEYCLOAK) hack/former.sh
 
 crds: ## Write the CustomResourceDefinitions to crds/
 	cargo run --quiet --bin oidc-operator -- crds --output crds

@@ -19,7 +19,7 @@
 //!
 //! ```text
 //!  tools (which binary) -> process (runs it, ends it) -> control_plane, dex, keycloak, operator
-//!  ports, pki, workdir  (where and with which keys)   -> audit, kubectl, login, proxy (what a test asks and breaks)
+//!  ports, pki, workdir  (where and with which keys)   -> audit, kubectl, login, proxy, http_proxy (what a test asks and breaks)
 //! ```
 
 pub mod audit;
@@ -27,6 +27,7 @@ pub mod case;
 pub mod control_plane;
 pub mod dex;
 pub mod http;
+pub mod http_proxy;
 pub mod install;
 pub mod keycloak;
 pub mod kubectl;

@@ -53,6 +53,7 @@ pub async fn keycloak() -> Result<&'static Keycloak> {
         None => {
             Keycloak::start(KeycloakOptions {
                 name: "shared-keycloak".to_owned(),
+                lasting: true,
                 ..KeycloakOptions::default()
             })
             .await

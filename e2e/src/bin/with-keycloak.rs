@@ -42,6 +42,7 @@ async fn run(command: &[OsString]) -> Result<ExitCode> {
     let start = Instant::now();
     let mut keycloak = Keycloak::start(KeycloakOptions {
         name: "run-keycloak".to_owned(),
+        lasting: true,
         ..KeycloakOptions::default()
     })
     .await?;

@@ -60,6 +60,18 @@ impl Request {
         })
     }
 
+    /// One that was not answered yet, without time, status and user agent.
+    pub(crate) fn arriving(method: &str, uri: &hyper::Uri) -> Self {
+        Self {
+            time: String::new(),
+            method: method.to_owned(),
+            path: uri.path().to_owned(),
+            query: uri.query().unwrap_or_default().to_owned(),
+            status: 0,
+            user_agent: String::new(),
+        }
+    }
+
     /// The realm, if the path is of one.
     pub fn realm(&self) -> Option<&str> {
         let (realm, _) = self.in_realm()?;
@@ -198,7 +210,7 @@ pub(super) async fn settle(access: &Access) -> Result<()> {
         .send()
         .await
         .context("access log")?;
-    eventually("the access log is up to date", Duration::from_secs(30), async || {
+    eventually("the access log is up to date", Duration::from_secs(60), async || {
         if !text_after(&access.log, start)?.contains(&path) {
             bail!("not yet");
         }

@@ -18,6 +18,9 @@ use crate::{http, tools};
 /// Generous: it computes for 15 s, and others do too.
 const READY_BOUND: Duration = Duration::from_secs(180);
 
+/// The launcher's own choice of `JAVA_OPTS`, without `TieredStopAtLevel`.
+const BOTH_COMPILERS: &str = "-Xms128m -Xmx768m -XX:+UseSerialGC";
+
 /// Where Keycloak listens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Addresses {
@@ -54,6 +57,9 @@ pub(super) async fn serve(
         if name.to_string_lossy().starts_with("KC_") || name == "JAVA_OPTS" {
             command.env_remove(name);
         }
+    }
+    if options.lasting {
+        command.env("JAVA_OPTS", BOTH_COMPILERS);
     }
     command
         .env("KEYCLOAK_HOME", workdir.path().join("home"))

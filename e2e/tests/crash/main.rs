@@ -1,13 +1,16 @@
 //! Crash anywhere: for every scenario and every step k, the operator dies before or after step k, loses its status or not,
-//! starts anew, and finds the same end state on a real API server and a real Dex.
+//! starts anew, and finds the same end state on a real API server, and at a real Dex or Keycloak.
 //!
 //! The operator runs in this process, one pass at a time, behind a gate that ends a pass like a crash would: nothing that was
 //! in memory is used again, and status is not written. `process.rs` does the same, less finely, with SIGKILL.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod dex;
+mod keycloak;
+mod loops;
 mod operator;
 mod process;
-mod scenarios;
+mod server;
 mod stage;
 mod state;

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, api::ListParams};
 use oidc_operator::{
@@ -21,7 +22,7 @@ use oidc_operator::{
         registry::Registry,
         triggers::Triggers,
     },
-    domain::{OwnerId, ResourceName},
+    domain::{ErrorClass, OwnerId, ResourceName},
     kubernetes::events::Events,
     plan::{
         Requeue, Step,
@@ -30,8 +31,6 @@ use oidc_operator::{
     telemetry::metrics::Metrics,
 };
 use tokio_util::sync::CancellationToken;
-
-use crate::stage::PROVIDER;
 
 pub(crate) const OWNER: &str = "crash";
 
@@ -43,16 +42,35 @@ pub(crate) enum Death {
     After(usize),
 }
 
+/// What somebody does once, just before the first step of this name.
+pub(crate) type Meanwhile = Arc<tokio::sync::Mutex<Option<(&'static str, BoxFuture<'static, Result<()>>)>>>;
+
 /// Counts steps, notes those that were carried out, and ends the pass where it is told to.
 struct Reaper {
     death: Death,
+    meanwhile: Meanwhile,
     begun: AtomicUsize,
     done: Mutex<Vec<&'static str>>,
 }
 
+impl Reaper {
+    fn new(death: Death, meanwhile: Meanwhile) -> Arc<Self> {
+        Arc::new(Self {
+            death,
+            meanwhile,
+            begun: AtomicUsize::new(0),
+            done: Mutex::default(),
+        })
+    }
+}
+
 #[async_trait]
 impl Gate for Reaper {
-    async fn before(&self, _: &Step) -> bool {
+    async fn before(&self, step: &Step) -> bool {
+        let act = self.meanwhile.lock().await.take_if(|(name, _)| *name == step.name());
+        if let Some((_, act)) = act {
+            act.await.unwrap();
+        }
         let number = self.begun.fetch_add(1, Ordering::SeqCst);
         self.death != Death::Before(number)
     }
@@ -150,30 +168,33 @@ pub(crate) struct Life {
 
 impl Life {
     /// Begins a life that has looked at the provider.
-    pub(crate) async fn begin(kube: &Client, death: Death) -> Result<Self> {
-        Self::with(kube, death, Arc::new(Live(kube.clone()))).await
+    pub(crate) async fn begin(
+        kube: &Client,
+        provider: &ResourceName,
+        death: Death,
+        meanwhile: &Meanwhile,
+    ) -> Result<Self> {
+        let objects = Arc::new(Live(kube.clone()));
+        Self::with(kube, provider, Reaper::new(death, meanwhile.clone()), objects).await
     }
 
     /// A life whose watch shows `client` as it is now, whatever becomes of it.
-    pub(crate) async fn begin_lagging(kube: &Client, client: OIDCClient) -> Result<Self> {
-        Self::with(
-            kube,
-            Death::Never,
-            Arc::new(Lagging(Live(kube.clone()), Arc::new(client))),
-        )
-        .await
+    pub(crate) async fn begin_lagging(kube: &Client, provider: &ResourceName, client: OIDCClient) -> Result<Self> {
+        let objects = Arc::new(Lagging(Live(kube.clone()), Arc::new(client)));
+        let reaper = Reaper::new(Death::Never, Meanwhile::default());
+        Self::with(kube, provider, reaper, objects).await
     }
 
-    async fn with(kube: &Client, death: Death, objects: Arc<dyn Objects>) -> Result<Self> {
+    async fn with(
+        kube: &Client,
+        provider: &ResourceName,
+        reaper: Arc<Reaper>,
+        objects: Arc<dyn Objects>,
+    ) -> Result<Self> {
         let metrics = Metrics::new();
         let stop = CancellationToken::new();
         let (events, publishing) = Events::start(kube.clone(), "crash".to_owned(), metrics.clone(), stop.clone());
         tokio::spawn(publishing);
-        let reaper = Arc::new(Reaper {
-            death,
-            begun: AtomicUsize::new(0),
-            done: Mutex::default(),
-        });
         // Nobody listens: passes are run by hand.
         let (triggers, _) = Triggers::new();
         let context = Context {
@@ -192,15 +213,13 @@ impl Life {
             recent: Recent::default(),
             attempts: Attempts::default(),
         };
-        let (namespace, name) = PROVIDER;
-        let provider_name = ResourceName::new(namespace, name);
         // Several lives look at the one provider at once: whose status comes second is refused, and looks again.
         oidc_operator_e2e::wait::eventually("the provider was looked at", Duration::from_secs(20), async || {
-            provider::pass(&context, &provider_name).await?;
+            provider::pass(&context, provider).await?;
             anyhow::ensure!(
                 context
                     .registry
-                    .get(&provider_name)
+                    .get(provider)
                     .is_some_and(|known| known.state().looked_at)
             );
             Ok(())
@@ -214,7 +233,12 @@ impl Life {
         const MOST: usize = 40;
         for _ in 0..MOST {
             match client::pass(&self.context, client).await {
-                Ok(End::Gone | End::Stopped | End::Settled(Requeue::Resync(_))) => return Ok(()),
+                // A refused client waits for a person.
+                Ok(
+                    End::Gone | End::Stopped | End::Settled(Requeue::Resync(_) | Requeue::Backoff(ErrorClass::User)),
+                ) => {
+                    return Ok(());
+                }
                 // As the queue would do it, only sooner: a conflict or a wait for somebody else.
                 Ok(End::Settled(_)) | Err(client::PassError::Kubernetes(_)) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;

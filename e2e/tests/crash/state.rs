@@ -9,7 +9,8 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use oidc_operator::api::OIDCClient;
-use oidc_operator_e2e::{dex::Dex, login::secret_accepted};
+
+use crate::server::Server;
 
 /// What is left of a scenario when all has settled.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,16 +20,8 @@ pub(crate) struct EndState {
     /// Name, owners, labels, annotations, data.
     secrets: Vec<Output>,
     config_maps: Vec<Output>,
-    at_dex: Option<AtDex>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct AtDex {
-    name: String,
-    redirect_uris: Vec<String>,
-    public: bool,
-    trusted_peers: Vec<String>,
-    has_secret: bool,
+    /// At the identity provider: its settings, and whether it has a secret.
+    there: Option<(Vec<String>, bool)>,
 }
 
 type Output = (String, Vec<String>, BTreeMap<String, String>, BTreeMap<String, String>);
@@ -47,14 +40,14 @@ impl Mask {
 
 /// Reads the end state of client `name` in `namespace`, and checks what must hold in every one of them: a Secret that
 /// authenticates, and no staged secret left.
-pub(crate) async fn end_state(kube: &Client, dex: &Dex, namespace: &str, name: &str) -> Result<EndState> {
+pub(crate) async fn end_state<P: Server>(kube: &Client, server: &P, namespace: &str, name: &str) -> Result<EndState> {
     let client: Option<OIDCClient> = Api::namespaced(kube.clone(), namespace).get_opt(name).await?;
     let secrets: Api<Secret> = Api::namespaced(kube.clone(), namespace);
     let secrets = secrets.list(&ListParams::default()).await?.items;
     let maps: Api<ConfigMap> = Api::namespaced(kube.clone(), namespace);
     let maps = maps.list(&ListParams::default()).await?.items;
     let client_id = format!("{namespace}_{name}");
-    let at_dex = dex.admin().await?.get(&client_id).await?;
+    let there = server.client(&client_id).await?;
 
     let ours = |meta: &ObjectMeta| {
         meta.annotations
@@ -70,13 +63,16 @@ pub(crate) async fn end_state(kube: &Client, dex: &Dex, namespace: &str, name: &
             continue;
         };
         let value = String::from_utf8(value.0.clone())?;
-        let at_dex = at_dex
+        let there = there
             .as_ref()
             .with_context(|| format!("Secret {} is for no client", secret.name_any()))?;
-        ensure!(at_dex.secret == value, "Dex holds another secret than the Secret");
         ensure!(
-            secret_accepted(dex.ca_pem(), &dex.token_endpoint(), &client_id, &value).await?,
-            "Dex refuses the Secret"
+            there.secret.as_ref() == Some(&value),
+            "the provider holds another secret than the Secret"
+        );
+        ensure!(
+            server.accepts(&client_id, &value).await?,
+            "the provider refuses the Secret"
         );
     }
 
@@ -115,12 +111,9 @@ pub(crate) async fn end_state(kube: &Client, dex: &Dex, namespace: &str, name: &
             .filter(|map| ours(&map.metadata))
             .map(|map| output(&map.metadata, map.data.unwrap_or_default(), &mask))
             .collect(),
-        at_dex: at_dex.map(|client| AtDex {
-            trusted_peers: client.trusted_peers.iter().map(|peer| mask.text(peer)).collect(),
-            name: client.name,
-            redirect_uris: client.redirect_uris,
-            public: client.public,
-            has_secret: !client.secret.is_empty(),
+        there: there.map(|client| {
+            let settings = client.settings.iter().map(|setting| mask.text(setting)).collect();
+            (settings, client.secret.is_some())
         }),
     })
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod bad_input;
 mod drift;
 mod effects;
 mod fields;
@@ -23,11 +24,8 @@ use tokio::sync::OnceCell;
 /// A test that changes the realm itself makes one of its own.
 async fn realm() -> Result<&'static Realm> {
     static CELL: OnceCell<Realm> = OnceCell::const_new();
-    let made = CELL
-        .get_or_try_init(async || shared::keycloak().await?.realm("keycloak").await)
-        .await?;
-    // Each test has a runtime of its own, and so needs a handle of its own.
-    Ok(Box::leak(Box::new(made.here()?)))
+    CELL.get_or_try_init(async || shared::keycloak().await?.realm("keycloak").await)
+        .await
 }
 
 /// A scene of a test's own in the shared realm, with a provider that is ready and looks every five seconds.
