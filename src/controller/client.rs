@@ -183,7 +183,9 @@ impl Pass<'_> {
                 let remote = match self.provider {
                     Some((runtime, state)) => {
                         let mark = resolve::mark(&snapshot.client, &snapshot.settings);
-                        gather::remote(runtime, state, self.client_id, &mark, need == Need::FreshRemote).await
+                        let seen_as = snapshot.client.status.remote.as_ref().map(|remote| remote.id.as_str());
+                        let fresh = need == Need::FreshRemote;
+                        gather::remote(runtime, state, self.client_id, &mark, seen_as, fresh).await
                     }
                     None => RemoteView::Absent,
                 };

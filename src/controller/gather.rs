@@ -232,7 +232,17 @@ pub fn owner(reference: &OwnerReference) -> OwnerView {
 }
 
 /// The client at the provider: from memory where that is good enough, else by a request.
-pub async fn remote(runtime: &Runtime, state: &State, client_id: &str, mark: &Mark, fresh: bool) -> RemoteView {
+///
+/// `seen_as` is the provider's id of the client in status: where somebody renamed it, and it was made in a former life of this
+/// object, nothing else leads to it. It is a hint, and counts only if the mark says the same.
+pub async fn remote(
+    runtime: &Runtime,
+    state: &State,
+    client_id: &str,
+    mark: &Mark,
+    seen_as: Option<&str>,
+    fresh: bool,
+) -> RemoteView {
     if !fresh && let known @ (RemoteView::Present { .. } | RemoteView::Unlisted) = runtime.remembered(client_id) {
         return known;
     }
@@ -243,7 +253,12 @@ pub async fn remote(runtime: &Runtime, state: &State, client_id: &str, mark: &Ma
             "the admin API was not set up",
         ));
     };
-    match driver.get(client_id, mark).await {
+    let mut found = driver.get(client_id, mark).await;
+    if let (Ok(None), Some(id)) = (&found, seen_as) {
+        let renamed = driver.get_by_id(id).await;
+        found = renamed.map(|client| client.filter(|client| client.ownership(mark).is_ours()));
+    }
+    match found {
         Ok(Some(client)) => RemoteView::Present {
             client,
             evidence: crate::plan::snapshot::Evidence::Fresh,
@@ -256,4 +271,61 @@ pub async fn remote(runtime: &Runtime, state: &State, client_id: &str, mark: &Ma
 /// Labels of ours on a map, for tests and triggers.
 pub fn client_uid(labels: &BTreeMap<String, String>) -> Option<&str> {
     labels.get(LABEL_CLIENT_UID).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        controller::registry::Registry,
+        domain::{DesiredClient, MarkUid, OwnerId},
+        idp::{
+            Driver as _,
+            memory::{Like, MemoryDriver},
+        },
+    };
+
+    fn mark(name: &str, uid: &str) -> Mark {
+        Mark {
+            owner: OwnerId::new("c1").unwrap(),
+            client: ResourceName::new("shop", name),
+            uid: MarkUid::Uid(uid.to_owned()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_of_a_former_life_is_found_under_another_name_by_the_id_in_status() {
+        let driver = Arc::new(MemoryDriver::new(Like::Keycloak));
+        let made = driver
+            .model()
+            .created(&DesiredClient::new("shop_web", mark("web", "u1")), None);
+        let renamed = crate::domain::ObservedClient {
+            client_id: "renamed".to_owned(),
+            ..made.clone()
+        };
+        driver.put(renamed.clone());
+        let runtime = Registry::new(1).get_or_make(&ResourceName::new("identity", "sso"), "u");
+        let state = State {
+            driver: Some(driver),
+            ..State::default()
+        };
+        let look =
+            async |mark: Mark, seen_as: Option<&str>| match remote(&runtime, &state, "shop_web", &mark, seen_as, true)
+                .await
+            {
+                RemoteView::Present { client, .. } => Some(client),
+                RemoteView::Absent => None,
+                other => panic!("{other:?}"),
+            };
+        let id = Some(made.remote_id.as_str());
+        assert_eq!(
+            look(mark("web", "u1"), None).await,
+            Some(renamed.clone()),
+            "of this life"
+        );
+        assert_eq!(look(mark("web", "u2"), None).await, None);
+        assert_eq!(look(mark("web", "u2"), id).await, Some(renamed));
+        assert_eq!(look(mark("other", "u2"), id).await, None, "a status proves nothing");
+        assert_eq!(look(mark("web", "u2"), Some("no-such-id")).await, None);
+    }
 }

@@ -135,6 +135,10 @@ impl Driver for Metered {
         self.call("get", self.inner.get(client_id, mark)).await
     }
 
+    async fn get_by_id(&self, remote_id: &str) -> Result<Option<ObservedClient>, IdpError> {
+        self.call("get", self.inner.get_by_id(remote_id)).await
+    }
+
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {
         self.call("create", self.inner.create(desired, secret)).await
     }

@@ -118,6 +118,7 @@ pub const CASES: &[Case] = &[
     ("public-has-no-secret", |s| Box::pin(public_has_no_secret(s))),
     ("list-shows-it", |s| Box::pin(list_shows_it(s))),
     ("get-missing-is-none", |s| Box::pin(get_missing_is_none(s))),
+    ("an-id-finds-its-client", |s| Box::pin(an_id_finds_its_client(s))),
     ("update-missing-is-not-found", |s| {
         Box::pin(update_missing_is_not_found(s))
     }),
@@ -372,6 +373,22 @@ async fn get_missing_is_none(s: &Subject<'_>) -> Outcome {
             &s.driver.get(&id, &desired.mark).await.map_err(text)?,
             &None,
         )?;
+    }
+    Ok(())
+}
+
+async fn an_id_finds_its_client(s: &Subject<'_>) -> Outcome {
+    let (desired, secret) = s.client();
+    let by_id = async |id: &str| s.driver.get_by_id(id).await.map_err(text);
+    let id = s.driver.model().created(&desired, None).remote_id;
+    same("before it is made", &by_id(&id).await?, &None)?;
+    s.create(&desired, Some(&secret)).await?;
+    // Where the client ID is the only one, nothing need be found.
+    if let Some(found) = by_id(&id).await? {
+        same("what it finds", &found, &s.get(&desired).await?)?;
+    }
+    for odd in ["", ".", "..", "../clients", "a/b", "%2e", "é"] {
+        same(&format!("{odd:?}"), &by_id(odd).await?, &None)?;
     }
     Ok(())
 }

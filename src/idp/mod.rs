@@ -105,6 +105,16 @@ pub trait Driver: Send + Sync {
     /// Any [`IdpError`].
     async fn get(&self, client_id: &str, mark: &Mark) -> Result<Option<ObservedClient>, IdpError>;
 
+    /// One client by the provider's own id of it ([`ObservedClient::remote_id`]), as it was seen once: that of a client which
+    /// was taken over from a former life does not follow from `mark`. `None` where there is none, or where only the client ID
+    /// is an id. Whose it is, its mark says.
+    ///
+    /// # Errors
+    /// Any [`IdpError`].
+    async fn get_by_id(&self, _remote_id: &str) -> Result<Option<ObservedClient>, IdpError> {
+        Ok(None)
+    }
+
     /// Makes the client.
     ///
     /// # Errors

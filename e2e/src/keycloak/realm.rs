@@ -146,21 +146,40 @@ pub struct Realm {
 impl Realm {
     pub(super) async fn create(admin: KeycloakAdmin, prefix: &str) -> Result<Self> {
         let name = format!("{prefix}-{:08x}", u32::from_le_bytes(random::bytes()?));
-        let (operator, user) = (ServiceAccount::new(OPERATOR)?, User::jane());
-        let mut jane = user.representation();
+        let realm = Self {
+            admin,
+            name,
+            operator: ServiceAccount::new(OPERATOR)?,
+            user: User::jane(),
+        };
+        realm.make().await?;
+        Ok(realm)
+    }
+
+    /// Makes it again after [`Self::delete`], with the same user and the same service account, but without what tests made in it.
+    ///
+    /// # Errors
+    /// Keycloak refuses.
+    pub async fn make_again(&self) -> Result<()> {
+        self.make().await
+    }
+
+    async fn make(&self) -> Result<()> {
+        let mut jane = self.user.representation();
         // Who is made with the realm has only the roles that are named; everybody else has these too (`offline_access`).
-        let roles = user
+        let roles = self
+            .user
             .realm_roles
             .iter()
             .cloned()
-            .chain([format!("default-roles-{name}")]);
+            .chain([format!("default-roles-{}", self.name)]);
         jane["realmRoles"] = roles.collect();
         let representation = json!({
-            "realm": name,
+            "realm": self.name,
             "enabled": true,
             "groups": [{ "name": "staff", "subGroups": [{ "name": "devs" }] }],
             "roles": { "realm": [{ "name": "developer" }] },
-            "clients": [operator.representation()],
+            "clients": [self.operator.representation()],
             "users": [jane, {
                 "username": format!("service-account-{OPERATOR}"),
                 "enabled": true,
@@ -168,19 +187,12 @@ impl Realm {
                 "clientRoles": { REALM_MANAGEMENT: OPERATOR_ROLES },
             }],
         });
-        admin.post("realms", &representation).await?;
-        admin.forget_token().await;
-        let realm = Self {
-            admin,
-            name,
-            operator,
-            user,
-        };
+        self.admin.post("realms", &representation).await?;
+        self.admin.forget_token().await;
         // Else the attribute `department` would neither be shown nor kept.
-        let mut profile = realm.admin.get(&realm.path("users/profile")).await?;
+        let mut profile = self.admin.get(&self.path("users/profile")).await?;
         profile["unmanagedAttributePolicy"] = "ENABLED".into();
-        realm.admin.put(&realm.path("users/profile"), &profile).await?;
-        Ok(realm)
+        self.admin.put(&self.path("users/profile"), &profile).await
     }
 
     /// The same realm, for the runtime of the caller: connections die with the runtime that they were made in.
@@ -287,7 +299,7 @@ impl Realm {
     /// # Errors
     /// There is no answer.
     pub async fn token(&self, fields: &[(&str, &str)]) -> Result<(StatusCode, Value)> {
-        self.admin.access.token(&self.admin.web, &self.name, fields).await
+        self.admin.access.token(&self.admin.web()?, &self.name, fields).await
     }
 
     /// An access token of a service account.
@@ -423,6 +435,15 @@ impl Realm {
     pub async fn service_account(&self, client_id: &str, roles: &[&str]) -> Result<ServiceAccount> {
         let account = ServiceAccount::new(client_id)?;
         self.create_client(&account.representation()).await?;
+        self.grant(client_id, roles).await?;
+        Ok(account)
+    }
+
+    /// Gives roles of `realm-management` to a service account. A token that it has already does not know of them.
+    ///
+    /// # Errors
+    /// Keycloak refuses, or there is no such account or role.
+    pub async fn grant(&self, client_id: &str, roles: &[&str]) -> Result<()> {
         let path = self.client_path(client_id, "service-account-user").await?;
         let user = self.admin.get(&path).await?;
         let user = user["id"].as_str().context("a service account without id")?;
@@ -434,8 +455,7 @@ impl Realm {
             wanted.push(self.admin.get(&path).await?);
         }
         let path = self.path(&format!("users/{user}/role-mappings/clients/{management}"));
-        self.admin.post(&path, &Value::Array(wanted)).await?;
-        Ok(account)
+        self.admin.post(&path, &Value::Array(wanted)).await.map(drop)
     }
 
     /// Makes a user. Groups and roles must exist.

@@ -255,7 +255,7 @@ async fn a_secret_sent_otherwise_than_said_is_refused() {
             scene.ready::<OIDCClient>("shop").await?;
         } else {
             scene
-                .condition::<OIDCClient>("shop", "Accepted", "False", "NotEnforced")
+                .condition::<OIDCClient>("shop", "Accepted", "False", "EnforcementMissing")
                 .await?;
         }
         Ok(())

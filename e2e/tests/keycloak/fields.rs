@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use oidc_operator::api::OIDCClient;
-use oidc_operator_e2e::case;
+use oidc_operator_e2e::{case, scene::merge};
 use serde_json::{Value, json};
 
 use crate::{
@@ -625,6 +625,37 @@ fn full() -> Value {
             {"name": "tier", "type": "Constant", "constant": {"value": "gold"}, "tokens": ["IDToken"]},
         ],
     })
+}
+
+#[tokio::test]
+async fn a_small_change_spoils_nothing_of_all_that_is_set() {
+    case::run(async {
+        let scene = scene("small").await?;
+        let logout = |type_: &str| json!({"type": type_, "uri": "https://shop.example.com/logout"});
+        for patch in [
+            json!({}),
+            json!({"logout": logout("BackChannel")}),
+            json!({"logout": null, "webOrigins": null, "postLogoutRedirectURIs": null}),
+            json!({"type": "Public", "logout": logout("BackChannel")}),
+            json!({"type": "Public"}),
+        ] {
+            let mut spec = full();
+            merge(&mut spec, &patch);
+            if patch["type"] == "Public" {
+                merge(&mut spec, &json!({"tokenEndpointAuthMethod": null, "grantTypes": null}));
+            }
+            let id = scene.client_id("shop");
+            scene.ready_client("shop", spec.clone()).await?;
+            let before = shown(&scene, &id).await?;
+            spec["description"] = json!("Another");
+            scene.ready_client("shop", spec).await?;
+            let after = shown(&scene, &id).await?;
+            let found = json!(difference(&before, &after));
+            assert_eq!(found, json!({"description": "Another"}), "{patch}");
+        }
+        Ok(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use oidc_operator_e2e::{
 use serde_json::{Value, json};
 
 use crate::{
-    held::{Held, Scene, WHILE, accepted, no_outputs, scene_of_its_own, shown, told, writes_to},
+    held::{Held, Scene, WHILE, accepted, becomes, no_outputs, scene_of_its_own, shown, told, writes_to},
     scene,
 };
 
@@ -316,7 +316,28 @@ async fn a_retained_client_is_taken_back_with_id_and_secret() {
         assert_eq!(writes.kinds(), [("PUT /admin/clients/{id}".to_owned(), 1)].into());
         let remote = client.status.and_then(|status| status.remote).map(|remote| remote.id);
         assert_eq!(remote.as_deref(), Some(after.id()));
-        after.works(&scene).await
+        after.works(&scene).await?;
+
+        // Its id is that of its former life. Renamed by hand it is found all the same.
+        let other = format!("{}-renamed", scene.app);
+        scene
+            .idp
+            .update_client(after.client_id(), &json!({"clientId": other, "webOrigins": []}))
+            .await?;
+        becomes(&scene, "shop", "as it was", |now| *now == after).await?;
+        ensure!(scene.idp.client(&other).await?.is_none(), "there are two of it now");
+        scene
+            .idp
+            .update_client(after.client_id(), &json!({"clientId": other, "webOrigins": []}))
+            .await?;
+        scene
+            .patch::<OIDCClient>("shop", json!({"spec": {"deletionPolicy": "Delete"}}))
+            .await?;
+        scene.delete::<OIDCClient>("shop").await?;
+        for client_id in [after.client_id(), &other] {
+            ensure!(scene.idp.client(client_id).await?.is_none(), "{client_id} is left");
+        }
+        Ok(())
     })
     .await;
 }

@@ -326,9 +326,17 @@ impl Driver for KeycloakDriver {
         if let Some(client) = found.iter().find(|client| client.client_id == client_id) {
             return Ok(Some(self.observe(client)));
         }
-        let url = below(&self.base, &["clients", &self.model.uuid(mark)]);
-        let renamed: Option<Representation> = self.read("GET client", &url).await?;
-        Ok(renamed.map(|client| self.observe(&client)))
+        self.get_by_id(&self.model.uuid(mark)).await
+    }
+
+    async fn get_by_id(&self, remote_id: &str) -> Result<Option<ObservedClient>, IdpError> {
+        let is_one = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_one(remote_id) {
+            return Ok(None);
+        }
+        let url = below(&self.base, &["clients", remote_id]);
+        let found: Option<Representation> = self.read("GET client", &url).await?;
+        Ok(found.map(|client| self.observe(&client)))
     }
 
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {

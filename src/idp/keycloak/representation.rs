@@ -237,6 +237,8 @@ pub(super) fn update(
     }
     // Absent, an empty list would be filled from redirectUris (measured; the documentation says that only of a create).
     body.set(WEB_ORIGINS, desired, secret);
+    // Absent, 26.4 sets it to what publicClient is (measured).
+    body.front_channel(desired.logout.as_ref());
     let authorization = observed.handles.contains_key(HANDLE_AUTHORIZATION);
     body.put("authorizationServicesEnabled", json!(authorization));
     body.finish()
@@ -327,6 +329,11 @@ impl Body {
         }
     }
 
+    fn front_channel(&mut self, logout: Option<&Logout>) {
+        let front = logout.is_some_and(|logout| logout.channel == LogoutChannel::Front);
+        self.put("frontchannelLogout", json!(front));
+    }
+
     /// One way only: Keycloak skips the back channel of a client whose front channel is on.
     fn logout(&mut self, logout: Option<&Logout>) {
         let by = |channel| logout.filter(|logout| logout.channel == channel);
@@ -337,7 +344,7 @@ impl Body {
                 .unwrap_or_default()
         };
         let (back, front) = (by(LogoutChannel::Back), by(LogoutChannel::Front));
-        self.put("frontchannelLogout", json!(front.is_some()));
+        self.front_channel(logout);
         self.attribute(ATTRIBUTE_BACK_URL, uri(back));
         self.attribute(ATTRIBUTE_BACK_SESSION, session(back));
         self.attribute(ATTRIBUTE_FRONT_URL, uri(front));
@@ -667,7 +674,24 @@ mod tests {
     fn only_what_changes_is_sent() {
         let body = updated(&web(), Some(&secret()), &["displayName"]);
         let members: Vec<&String> = body.as_object().unwrap().keys().collect();
-        assert_eq!(members, ["authorizationServicesEnabled", "name", "webOrigins"]);
+        let kept = [
+            "authorizationServicesEnabled",
+            "frontchannelLogout",
+            "name",
+            "webOrigins",
+        ];
+        assert_eq!(members, kept, "and what a PUT without it would spoil");
+        assert_eq!(body["frontchannelLogout"], false);
+        let front = DesiredClient {
+            logout: Some(Logout {
+                channel: LogoutChannel::Front,
+                uri: "https://shop/logout".to_owned(),
+                session_required: true,
+            }),
+            ..web()
+        };
+        let body = updated(&front, Some(&secret()), &["displayName"]);
+        assert_eq!(body["frontchannelLogout"], true);
         let body = updated(&web(), Some(&secret()), &["mark", "logoURI"]);
         assert_eq!(body["attributes"].as_object().unwrap().len(), 2, "{body}");
     }

@@ -299,6 +299,13 @@ impl Driver for MemoryDriver {
         })
     }
 
+    async fn get_by_id(&self, remote_id: &str) -> Result<Option<ObservedClient>, IdpError> {
+        self.call(Operation::Get, remote_id, |state| {
+            let found = state.clients.values().find(|client| client.remote_id == remote_id);
+            Ok(found.cloned())
+        })
+    }
+
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {
         let client = self.model.created(desired, secret);
         self.call(Operation::Create, &desired.client_id, |state| {
