@@ -1,7 +1,6 @@
 //! Keycloak's admin API as a test sees it: a plain client that shares no code with the operator's.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -10,20 +9,16 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::Access;
-use crate::http;
 
-/// For an answer. A new realm takes a second of computing for its keys, and several tests on two cores make one at once.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// A token is not used for the last part of its life.
 const SPARE: Duration = Duration::from_secs(15);
 
-/// A client of the admin API with the rights of the server's administrator, for every runtime. It logs in when it must, by password (`admin-cli`
+/// A client of the admin API with the rights of the server's administrator. It logs in when it must, by password (`admin-cli`
 /// in `master`; such a token lives for a minute).
 #[derive(Clone)]
 pub struct KeycloakAdmin {
     pub(super) access: Arc<Access>,
-    /// By runtime: a connection ends with the one it was made in, also in the middle of another test's request.
-    web: Arc<std::sync::Mutex<HashMap<tokio::runtime::Id, Client>>>,
+    pub(super) web: Client,
     token: Arc<Mutex<Option<Token>>>,
 }
 
@@ -40,20 +35,9 @@ impl std::fmt::Debug for KeycloakAdmin {
 
 impl KeycloakAdmin {
     pub(super) fn new(access: Arc<Access>) -> Result<Self> {
-        let (web, token) = Default::default();
+        let web = access.web()?;
+        let token = Arc::default();
         Ok(Self { access, web, token })
-    }
-
-    /// For requests of the runtime that asks.
-    pub(super) fn web(&self) -> Result<Client> {
-        let mut web = self.web.lock().unwrap_or_else(PoisonError::into_inner);
-        let runtime = tokio::runtime::Handle::current().id();
-        if let Some(client) = web.get(&runtime) {
-            return Ok(client.clone());
-        }
-        let client = http::builder(&self.access.ca_pem)?.timeout(PATIENCE).build()?;
-        web.insert(runtime, client.clone());
-        Ok(client)
     }
 
     /// The administrator's name and password, in realm `master`.
@@ -73,7 +57,7 @@ impl KeycloakAdmin {
             ("username", &self.access.admin.username),
             ("password", &self.access.admin.password),
         ];
-        let (status, answer) = self.access.token(&self.web()?, "master", &fields).await?;
+        let (status, answer) = self.access.token(&self.web, "master", &fields).await?;
         ensure!(status.is_success(), "login of the administrator: {status}: {answer}");
         let value = answer["access_token"].as_str().context("no access_token")?.to_owned();
         let life = Duration::from_secs(answer["expires_in"].as_u64().context("no expires_in")?);
@@ -118,7 +102,7 @@ impl KeycloakAdmin {
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value)> {
         let url = format!("{}/admin/{path}", self.access.base_url);
-        let mut request = self.web()?.request(method.clone(), &url).bearer_auth(token);
+        let mut request = self.web.request(method.clone(), &url).bearer_auth(token);
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -286,7 +286,7 @@ impl Realm {
     /// # Errors
     /// There is no answer.
     pub async fn token(&self, fields: &[(&str, &str)]) -> Result<(StatusCode, Value)> {
-        self.admin.access.token(&self.admin.web()?, &self.name, fields).await
+        self.admin.access.token(&self.admin.web, &self.name, fields).await
     }
 
     /// An access token of a service account.

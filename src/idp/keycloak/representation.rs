@@ -205,6 +205,7 @@ pub(super) fn create(id: &str, desired: &DesiredClient, secret: Option<&ClientSe
     for field in ALL {
         body.set(field, desired, secret);
     }
+    body.leave_out_empty();
     let scopes: BTreeSet<&str> = default_scopes(desired)
         .into_iter()
         .chain(FIRST_SCOPES.iter().copied())
@@ -353,6 +354,13 @@ impl Body {
 
     fn attribute(&mut self, name: &'static str, value: impl Into<String>) {
         self.attributes.insert(name, value.into());
+    }
+
+    /// Empty texts clear what stands; where nothing stands yet, client policies take them for bad addresses (26.4, executor
+    /// `secure-client-uris`: `Invalid baseUrl`).
+    fn leave_out_empty(&mut self) {
+        self.members.retain(|_, value| value != "");
+        self.attributes.retain(|_, value| !value.is_empty());
     }
 
     fn finish(mut self) -> Value {
@@ -667,6 +675,21 @@ mod tests {
             body["optionalClientScopes"],
             json!(["offline_access"]),
             "as a default scope it would make every session an offline one"
+        );
+    }
+
+    #[test]
+    fn a_new_client_is_sent_no_empty_texts() {
+        let body = create("id", &web(), Some(&secret()));
+        let attributes = body["attributes"].as_object().unwrap();
+        for (name, value) in body.as_object().unwrap().iter().chain(attributes) {
+            assert_ne!(value, "", "{name}");
+        }
+        // What was set is cleared by an empty text: absent, it would stay.
+        let body = updated(&web(), Some(&secret()), &["homepageURI", "logoURI"]);
+        assert_eq!(
+            (&body["baseUrl"], &body["attributes"]["logoUri"]),
+            (&json!(""), &json!(""))
         );
     }
 
