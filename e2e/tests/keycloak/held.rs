@@ -213,13 +213,18 @@ fn mapper(mapper: &Value) -> (String, Value) {
     (format!("mapper {name}"), what)
 }
 
+/// An empty text is as good as none.
+fn given(value: Option<&Value>) -> Option<&Value> {
+    value.filter(|value| **value != "")
+}
+
 /// What two representations do not have in common, as it is in the second: `null` where it is gone.
 pub(crate) fn difference(before: &Value, after: &Value) -> BTreeMap<String, Value> {
     let (before, after) = (flat(before), flat(after));
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     names
         .into_iter()
-        .filter(|name| before.get(*name) != after.get(*name))
+        .filter(|name| given(before.get(*name)) != given(after.get(*name)))
         .map(|name| (name.clone(), after.get(name).cloned().unwrap_or_default()))
         .collect()
 }

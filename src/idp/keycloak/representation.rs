@@ -357,10 +357,9 @@ impl Body {
     }
 
     /// Empty texts clear what stands; where nothing stands yet, client policies take them for bad addresses (26.4, executor
-    /// `secure-client-uris`: `Invalid baseUrl`).
+    /// `secure-client-uris`: `Invalid baseUrl`). Attributes stay: Keycloak fills those of logout that are absent.
     fn leave_out_empty(&mut self) {
         self.members.retain(|_, value| value != "");
-        self.attributes.retain(|_, value| !value.is_empty());
     }
 
     fn finish(mut self) -> Value {
@@ -681,8 +680,7 @@ mod tests {
     #[test]
     fn a_new_client_is_sent_no_empty_texts() {
         let body = create("id", &web(), Some(&secret()));
-        let attributes = body["attributes"].as_object().unwrap();
-        for (name, value) in body.as_object().unwrap().iter().chain(attributes) {
+        for (name, value) in body.as_object().unwrap() {
             assert_ne!(value, "", "{name}");
         }
         // What was set is cleared by an empty text: absent, it would stay.
