@@ -492,7 +492,10 @@ impl Access {
 
     /// An HTTP client for the runtime it is made in. Patient: a realm takes long to make on a busy machine.
     fn web(&self) -> Result<reqwest::Client> {
-        let builder = http::builder(&self.ca_pem)?.timeout(Duration::from_secs(120));
+        // No connection is kept: it would die with the runtime of the test that made it, and handles are shared by many.
+        let builder = http::builder(&self.ca_pem)?
+            .timeout(Duration::from_secs(120))
+            .pool_max_idle_per_host(0);
         builder.build().context("HTTP client")
     }
 }
