@@ -232,8 +232,8 @@ pub(super) fn update(
     for change in &diff.changes {
         body.set(&change.field, desired, secret);
     }
-    // A client that becomes confidential would be given a secret that nobody knows.
-    if diff.changes(FIELD_TYPE) {
+    // A client that becomes confidential would be given a secret that nobody knows; bearer-only ones have none either (26.4).
+    if diff.changes(FIELD_TYPE) || diff.changes(BEARER_ONLY) {
         body.set(SECRET, desired, secret);
     }
     // Absent, an empty list would be filled from redirectUris (measured; the documentation says that only of a create).
@@ -723,6 +723,7 @@ mod tests {
         assert_eq!(sent(&["displayName"]), Value::Null);
         assert_eq!(sent(&[SECRET]), "hunter2");
         assert_eq!(sent(&[FIELD_TYPE]), "hunter2", "else the server makes one up");
+        assert_eq!(sent(&[BEARER_ONLY]), "hunter2", "the same");
         let public = DesiredClient {
             client_type: ClientType::Public,
             auth_method: TokenEndpointAuthMethod::None,
