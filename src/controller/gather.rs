@@ -254,7 +254,9 @@ pub async fn remote(
         ));
     };
     let mut found = driver.get(client_id, mark).await;
-    if let (Ok(None), Some(id)) = (&found, seen_as) {
+    // The id that was chosen for this mark has just been looked at.
+    let other = seen_as.filter(|id| driver.model().chosen_id(mark).as_deref() != Some(id));
+    if let (Ok(None), Some(id)) = (&found, other) {
         let renamed = driver.get_by_id(id).await;
         found = renamed.map(|client| client.filter(|client| client.ownership(mark).is_ours()));
     }

@@ -11,7 +11,6 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::lock::lock;
-
 use crate::{
     domain::{
         ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof, RemoteDiff,

@@ -9,6 +9,7 @@ use super::{
     client::{DesiredClient, ObservedClient, ObservedSecret},
     error::bounded,
     facts::ProviderFacts,
+    mark::Mark,
     secret::ClientSecret,
 };
 
@@ -188,6 +189,11 @@ pub trait Model: Send + Sync {
     /// How the client looks right after it was created from `desired`: what it should look like, and what need not be read
     /// after it was written. `secret` is the one that shall be valid; a confidential client without one shows nothing of it.
     fn created(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> ObservedClient;
+
+    /// The identifier under which the client of `mark` is made, where the provider lets the operator choose it.
+    fn chosen_id(&self, _mark: &Mark) -> Option<String> {
+        None
+    }
 
     /// What separates `observed` from `desired`.
     fn diff(&self, desired: &DesiredClient, secret: Option<&ClientSecret>, observed: &ObservedClient) -> RemoteDiff {

@@ -9,9 +9,9 @@ use futures::future::BoxFuture;
 
 use super::{Created, Credentials, Driver, Written};
 use crate::domain::{
-    Claim, ClaimSource, ClaimToken, ClientSecret, ClientType, DesiredClient, Endpoints, GrantType, IdpErrorKind,
-    Logout, LogoutChannel, Mark, MarkUid, ObservedClient, ObservedSecret, OwnerId, Ownership, Pkce, Proof, RemoteDiff,
-    ResourceName, SignatureAlgorithm, Support, TokenEndpointAuthMethod, TokenLifetimes,
+    Claim, ClaimSource, ClaimToken, ClientSecret, ClientType, DesiredClient, Endpoints, GrantType, IdpError,
+    IdpErrorKind, Logout, LogoutChannel, Mark, MarkUid, ObservedClient, ObservedSecret, OwnerId, Ownership, Pkce,
+    Proof, RemoteDiff, ResourceName, SignatureAlgorithm, Support, TokenEndpointAuthMethod, TokenLifetimes,
 };
 
 /// What the cases need to know.
@@ -277,7 +277,7 @@ impl Subject<'_> {
     }
 }
 
-fn text(error: crate::domain::IdpError) -> String {
+fn text(error: IdpError) -> String {
     format!("{:?}: {error}", error.kind)
 }
 
@@ -715,18 +715,22 @@ async fn a_change_leaves_other_fields_alone(s: &Subject<'_>) -> Outcome {
     s.stands(&expected, Some(&secret)).await
 }
 
+/// What a driver that cannot work answers to each kind of call.
+async fn answers_of(driver: &dyn Driver, desired: &DesiredClient, secret: &ClientSecret) -> [Result<(), IdpError>; 4] {
+    [
+        driver.probe().await.map(drop),
+        driver.list(0).await.map(drop),
+        driver.get(&desired.client_id, &desired.mark).await.map(drop),
+        driver.create(desired, Some(secret)).await.map(drop),
+    ]
+}
+
 async fn strangers_are_refused(s: &Subject<'_>) -> Outcome {
     let Some(stranger) = &s.fixture.stranger else {
         return Ok(());
     };
     let (desired, secret) = s.client();
-    let answers = [
-        stranger.probe().await.map(drop),
-        stranger.list(0).await.map(drop),
-        stranger.get(&desired.client_id, &desired.mark).await.map(drop),
-        stranger.create(&desired, Some(&secret)).await.map(drop),
-    ];
-    for answer in answers {
+    for answer in answers_of(stranger.as_ref(), &desired, &secret).await {
         match answer {
             // Dex refuses strangers in the TLS handshake.
             Err(error) if matches!(error.kind, IdpErrorKind::Unauthorized | IdpErrorKind::Tls) => {
@@ -747,13 +751,7 @@ async fn silence_ends(s: &Subject<'_>) -> Outcome {
         return Ok(());
     };
     let (desired, secret) = s.client();
-    let answers = [
-        silent.probe().await.map(drop),
-        silent.list(0).await.map(drop),
-        silent.get(&desired.client_id, &desired.mark).await.map(drop),
-        silent.create(&desired, Some(&secret)).await.map(drop),
-    ];
-    for answer in answers {
+    for answer in answers_of(silent.as_ref(), &desired, &secret).await {
         match answer {
             Err(error) => same("the kind of the error", &error.kind, &IdpErrorKind::Timeout)?,
             Ok(()) => return Err("an answer came from nowhere".to_owned()),

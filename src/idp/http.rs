@@ -17,6 +17,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+use url::form_urlencoded::byte_serialize;
 
 use super::{
     Transport,
@@ -190,16 +191,13 @@ impl HttpClient {
     }
 
     fn url(&self, operation: &'static str, url: &str) -> Result<Url, IdpError> {
-        Url::parse(url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
-            .ok_or_else(|| {
-                IdpError::new(
-                    IdpErrorKind::Protocol,
-                    operation,
-                    format!("{url:?} is not an http(s) URL"),
-                )
-            })
+        parse_url(url).ok_or_else(|| {
+            IdpError::new(
+                IdpErrorKind::Protocol,
+                operation,
+                format!("{url:?} is not an http(s) URL"),
+            )
+        })
     }
 
     async fn send(&self, operation: &'static str, url: &Url, request: RequestBuilder) -> Result<Answer, IdpError> {
@@ -258,8 +256,22 @@ impl HttpClient {
     }
 }
 
+/// An http or https URL with a host; `None` where the text is none.
+pub(crate) fn parse_url(text: &str) -> Option<Url> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+}
+
+/// Completes a request with a client's credentials in its header. RFC 6749, section 2.3.1: both are form-encoded before they go
+/// into it.
+pub(crate) fn client_secret_basic(request: RequestBuilder, client_id: &str, secret: &str) -> RequestBuilder {
+    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    request.basic_auth(encoded(client_id), Some(encoded(secret)))
+}
+
 /// `host:port`, as messages name it: never a path or a query.
-fn peer_name(url: &Url) -> String {
+pub(crate) fn peer_name(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

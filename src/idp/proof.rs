@@ -5,9 +5,11 @@
 //! against 401 `invalid_client`; authentik 400 and 400; Keycloak 400 `invalid_grant` against 401 `unauthorized_client`.
 
 use serde::Deserialize;
-use url::form_urlencoded::byte_serialize;
 
-use super::{Credentials, http::HttpClient};
+use super::{
+    Credentials,
+    http::{HttpClient, client_secret_basic},
+};
 use crate::domain::{Endpoints, Proof, TokenEndpointAuthMethod};
 
 /// A code that no server issues; its text tells whoever finds it in a log where it came from.
@@ -19,22 +21,21 @@ pub async fn by_invalid_code(http: &HttpClient, credentials: &Credentials<'_>, e
     let mut form = vec![("grant_type", "authorization_code"), ("code", INVALID_CODE)];
     form.extend(credentials.redirect_uri.map(|uri| ("redirect_uri", uri)));
     let basic = match credentials.method {
-        // RFC 6749, section 2.3.1: both are form-encoded before they go into the header.
-        TokenEndpointAuthMethod::ClientSecretBasic => Some((
-            byte_serialize(credentials.client_id.as_bytes()).collect::<String>(),
-            byte_serialize(secret.as_bytes()).collect::<String>(),
-        )),
+        TokenEndpointAuthMethod::ClientSecretBasic => true,
         TokenEndpointAuthMethod::ClientSecretPost => {
             form.extend([("client_id", credentials.client_id), ("client_secret", secret)]);
-            None
+            false
         }
         TokenEndpointAuthMethod::None => {
             return Proof::Unknown("a public client has no credentials to prove".to_owned());
         }
     };
-    let authenticate = |request: reqwest::RequestBuilder| match &basic {
-        Some((id, secret)) => request.basic_auth(id, Some(secret)),
-        None => request,
+    let authenticate = |request| {
+        if basic {
+            client_secret_basic(request, credentials.client_id, secret)
+        } else {
+            request
+        }
     };
     match http
         .post_form("credential proof", &endpoints.token, &form, authenticate)

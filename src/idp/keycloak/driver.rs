@@ -24,7 +24,7 @@ use crate::{
     },
     idp::{
         Created, Credentials, Driver, Page, ServerInfo, Transport, Written,
-        http::{Answer, CONFIGURATION, HttpClient},
+        http::{Answer, CONFIGURATION, HttpClient, parse_url},
         proof,
     },
 };
@@ -84,13 +84,10 @@ impl KeycloakDriver {
         admin_transport: &Transport,
         issuer_http: HttpClient,
     ) -> Result<Self, IdpError> {
-        let root = Url::parse(&config.admin_url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
-            .ok_or_else(|| {
-                let message = format!("adminURL {:?} is not an http(s) URL", config.admin_url);
-                IdpError::new(IdpErrorKind::Refused, CONFIGURATION, message)
-            })?;
+        let root = parse_url(&config.admin_url).ok_or_else(|| {
+            let message = format!("adminURL {:?} is not an http(s) URL", config.admin_url);
+            IdpError::new(IdpErrorKind::Refused, CONFIGURATION, message)
+        })?;
         let http = HttpClient::new(admin_transport)?;
         let token_endpoint = below(
             &root,
@@ -150,6 +147,12 @@ impl KeycloakDriver {
         }
     }
 
+    /// The same for a list, which is always there.
+    async fn read_list<T: DeserializeOwned>(&self, operation: &'static str, url: &Url) -> Result<Vec<T>, IdpError> {
+        let found = self.read(operation, url).await?;
+        found.ok_or_else(|| errors::not_keycloak(operation, url))
+    }
+
     async fn write(
         &self,
         operation: &'static str,
@@ -183,10 +186,7 @@ impl KeycloakDriver {
     /// Ids of client scopes by name. Only those of OpenID Connect: SAML's cannot be given to our clients.
     async fn read_scopes(&self) -> Result<Arc<BTreeMap<String, String>>, IdpError> {
         let url = below(&self.base, &["client-scopes"]);
-        let found: Vec<ClientScope> = self
-            .read("GET client-scopes", &url)
-            .await?
-            .ok_or_else(|| errors::not_keycloak("GET client-scopes", &url))?;
+        let found: Vec<ClientScope> = self.read_list("GET client-scopes", &url).await?;
         let scopes = found
             .into_iter()
             .filter(|scope| scope.protocol.as_deref() != Some("saml"))
@@ -307,10 +307,7 @@ impl Driver for KeycloakDriver {
     async fn list(&self, page: u32) -> Result<Page, IdpError> {
         let first = page.saturating_mul(PAGE).to_string();
         let url = with_query(self.clients(), &[("first", &first), ("max", &PAGE.to_string())]);
-        let rows: Vec<Representation> = self
-            .read("GET clients", &url)
-            .await?
-            .ok_or_else(|| errors::not_keycloak("GET clients", &url))?;
+        let rows: Vec<Representation> = self.read_list("GET clients", &url).await?;
         Ok(Page {
             more: u32::try_from(rows.len()).is_ok_and(|rows| rows >= PAGE),
             rows: rows.iter().map(|client| self.observe(client)).collect(),
@@ -319,10 +316,7 @@ impl Driver for KeycloakDriver {
 
     async fn get(&self, client_id: &str, mark: &Mark) -> Result<Option<ObservedClient>, IdpError> {
         let url = with_query(self.clients(), &[("clientId", client_id)]);
-        let found: Vec<Representation> = self
-            .read("GET client", &url)
-            .await?
-            .ok_or_else(|| errors::not_keycloak("GET client", &url))?;
+        let found: Vec<Representation> = self.read_list("GET client", &url).await?;
         if let Some(client) = found.iter().find(|client| client.client_id == client_id) {
             return Ok(Some(self.observe(client)));
         }

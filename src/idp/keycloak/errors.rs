@@ -8,15 +8,8 @@ use url::Url;
 
 use crate::{
     domain::{ClientSecret, IdpError, IdpErrorKind, error::bounded},
-    idp::http::Answer,
+    idp::http::{Answer, peer_name},
 };
-
-/// `host:port`, as messages name the server.
-pub(super) fn peer(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -43,7 +36,7 @@ pub(super) fn not_keycloak(operation: &'static str, url: &Url) -> IdpError {
         operation,
         format!(
             "{} does not answer as a Keycloak's admin API: check adminURL, and whether it needs a path (http-relative-path, such as /auth)",
-            peer(url)
+            peer_name(url)
         ),
     )
 }
@@ -61,7 +54,7 @@ pub(super) fn of_answer_to(
     realm: &str,
     sent: Option<&ClientSecret>,
 ) -> IdpError {
-    let name = peer(url);
+    let name = peer_name(url);
     let status = answer.status;
     let said = told(answer.body.as_bytes());
     let text = said.as_ref().map(|told| words(told, sent)).unwrap_or_default();

@@ -115,6 +115,10 @@ impl Model for KeycloakModel {
         }
     }
 
+    fn chosen_id(&self, mark: &Mark) -> Option<String> {
+        Some(self.uuid(mark))
+    }
+
     fn created(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> ObservedClient {
         ObservedClient {
             client_id: desired.client_id.clone(),

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
-use url::{Url, form_urlencoded::byte_serialize};
+use url::Url;
 
-use super::errors::{self, peer};
+use super::errors;
 use crate::{
     domain::{IdpError, IdpErrorKind, error::bounded},
-    idp::http::HttpClient,
+    idp::http::{HttpClient, client_secret_basic, peer_name},
 };
 
 /// Operation of failed token requests, as messages name it.
@@ -145,9 +145,7 @@ impl Tokens {
                 client_secret,
             } => {
                 form.push(("grant_type", "client_credentials"));
-                // RFC 6749, section 2.3.1: both are form-encoded before they go into the header.
-                let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-                basic = Some((encode(client_id), encode(client_secret.expose_secret())));
+                basic = Some((client_id, client_secret));
             }
             AdminCredentials::Password { username, password } => form.extend([
                 ("grant_type", "password"),
@@ -156,8 +154,8 @@ impl Tokens {
                 ("password", password.expose_secret()),
             ]),
         }
-        let authenticate = |request: reqwest::RequestBuilder| match &basic {
-            Some((id, secret)) => request.basic_auth(id, Some(secret)),
+        let authenticate = |request| match basic {
+            Some((id, secret)) => client_secret_basic(request, id, secret.expose_secret()),
             None => request,
         };
         let answer = self
@@ -172,7 +170,7 @@ impl Tokens {
                     OPERATION,
                     format!(
                         "{} gave no token: is adminURL the address of a Keycloak?",
-                        peer(&self.endpoint)
+                        peer_name(&self.endpoint)
                     ),
                 )
             })?;
@@ -191,7 +189,7 @@ impl Tokens {
                 OPERATION,
                 format!(
                     "{} does not log in {}: {} {}",
-                    peer(&self.endpoint),
+                    peer_name(&self.endpoint),
                     self.who(),
                     bounded(&denied.error),
                     bounded(&denied.error_description)
