@@ -388,6 +388,33 @@ impl<P: Idp> Scene<'_, P> {
         .await
     }
 
+    /// Every text that `operator` gave to the world, by where it stands.
+    ///
+    /// # Errors
+    /// The operator or the API server does not answer.
+    pub async fn told(&self, operator: &Operator) -> Result<Vec<(String, String)>> {
+        let mut told = vec![
+            ("log".to_owned(), operator.process().log_text()?),
+            ("metrics".to_owned(), operator.metrics().await?),
+        ];
+        for namespace in [&self.app, &self.identity] {
+            let events: Api<Event> = Api::namespaced(self.kube.clone(), namespace);
+            for event in events.list(&ListParams::default()).await? {
+                told.push(("Event".to_owned(), serde_json::to_string(&event)?));
+            }
+        }
+        for client in self.api::<OIDCClient>().list(&ListParams::default()).await? {
+            told.push(("OIDCClient".to_owned(), serde_json::to_string(&client)?));
+        }
+        for provider in self.api::<OIDCProvider>().list(&ListParams::default()).await? {
+            told.push(("OIDCProvider".to_owned(), serde_json::to_string(&provider)?));
+        }
+        for map in self.config_maps().list(&ListParams::default()).await? {
+            told.push(("ConfigMap".to_owned(), serde_json::to_string(&map)?));
+        }
+        Ok(told)
+    }
+
     /// Secrets of the application's namespace.
     pub fn secrets(&self) -> Api<Secret> {
         Api::namespaced(self.kube.clone(), &self.app)

@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use k8s_openapi::api::events::v1::Event;
-use kube::{
-    Api,
-    api::{ListParams, Patch, PatchParams},
-};
-use oidc_operator::api::{OIDCClient, OIDCProvider};
+use kube::api::{Patch, PatchParams};
+use oidc_operator::api::OIDCClient;
 use oidc_operator_e2e::{
     case,
     scene::{Scene, Stage},
@@ -33,30 +29,6 @@ async fn edited(scene: &Scene<'_>, by: &str) -> Result<String> {
     })
     .await?;
     Ok(after.client_secret().to_owned())
-}
-
-/// Every text that the operator gave to the world, by where it stands.
-async fn told(stage: &Stage, scene: &Scene<'_>) -> Result<Vec<(String, String)>> {
-    let mut told = vec![
-        ("log".to_owned(), stage.operator.process().log_text()?),
-        ("metrics".to_owned(), stage.operator.metrics().await?),
-    ];
-    for namespace in [&scene.app, &scene.identity] {
-        let events: Api<Event> = Api::namespaced(scene.kube.clone(), namespace);
-        for event in events.list(&ListParams::default()).await? {
-            told.push(("Event".to_owned(), serde_json::to_string(&event)?));
-        }
-    }
-    for client in scene.api::<OIDCClient>().list(&ListParams::default()).await? {
-        told.push(("OIDCClient".to_owned(), serde_json::to_string(&client)?));
-    }
-    for provider in scene.api::<OIDCProvider>().list(&ListParams::default()).await? {
-        told.push(("OIDCProvider".to_owned(), serde_json::to_string(&provider)?));
-    }
-    for map in scene.config_maps().list(&ListParams::default()).await? {
-        told.push(("ConfigMap".to_owned(), serde_json::to_string(&map)?));
-    }
-    Ok(told)
 }
 
 #[tokio::test]
@@ -102,7 +74,7 @@ async fn no_secret_is_told() {
         let key = stage.dex.client_identity().key.clone();
         secrets.extend(key.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned));
 
-        let told = told(&stage, &scene).await?;
+        let told = scene.told(&stage.operator).await?;
         for place in ["log", "metrics", "Event", "OIDCClient", "OIDCProvider", "ConfigMap"] {
             ensure!(told.iter().any(|(found, _)| found == place), "no {place} was looked at");
         }

@@ -102,6 +102,15 @@ async fn nothing_stands_in_kubernetes(scene: &Scene<'_, Realm>) -> Result<()> {
     Ok(())
 }
 
+/// All is ready within seconds of `start`, with what was `held` before.
+async fn ready_soon_with(scene: &Scene<'_, Realm>, start: Instant, held: &Held) -> Result<()> {
+    scene.ready::<OIDCProvider>(PROVIDER).await?;
+    scene.ready::<OIDCClient>("shop").await?;
+    ensure!(start.elapsed() < SECONDS, "ready again after {:?}", start.elapsed());
+    ensure!(Held::of(scene, "shop").await? == *held, "something was lost");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_wrong_client_secret() {
     case::run(async {
@@ -126,11 +135,7 @@ async fn a_wrong_client_secret() {
 
         let start = Instant::now();
         scene.references().await?;
-        scene.ready::<OIDCProvider>(PROVIDER).await?;
-        scene.ready::<OIDCClient>("shop").await?;
-        ensure!(start.elapsed() < SECONDS, "ready again after {:?}", start.elapsed());
-        ensure!(Held::of(&scene, "shop").await? == held, "something was lost");
-        Ok(())
+        ready_soon_with(&scene, start, &held).await
     })
     .await;
 }
@@ -153,11 +158,7 @@ async fn a_secret_that_is_regenerated_while_the_operator_runs() {
 
         let start = Instant::now();
         give_secret(&scene, &secret).await?;
-        scene.ready::<OIDCProvider>(PROVIDER).await?;
-        scene.ready::<OIDCClient>("shop").await?;
-        ensure!(start.elapsed() < SECONDS, "ready again after {:?}", start.elapsed());
-        ensure!(Held::of(&scene, "shop").await? == held, "something was lost");
-        Ok(())
+        ready_soon_with(&scene, start, &held).await
     })
     .await;
 }
