@@ -7,7 +7,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource};
 
 use super::{lock::lock, registry::Registry, triggers::Triggers};
@@ -45,6 +44,8 @@ pub enum Lookup<K> {
 pub trait Objects: Send + Sync {
     /// Waits until everything that exists has been seen once: absence means nothing before.
     async fn ready(&self);
+    /// Waits a while until what providers refer to has been seen once: what is read then is newer.
+    async fn references_listed(&self) {}
     /// An OIDCClient.
     async fn client(&self, name: &ResourceName) -> Option<Arc<OIDCClient>>;
     /// An OIDCProvider.
@@ -115,6 +116,42 @@ pub struct Recent {
     let_go: Mutex<HashMap<ResourceName, String>>,
     /// uid to resourceVersion.
     outputs: Mutex<HashMap<String, String>>,
+    /// Clients for which something is being written, and what watches showed meanwhile.
+    writing: Mutex<HashMap<ResourceName, Vec<Shown>>>,
+}
+
+/// A version of an object that a watch showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// An OIDCClient.
+    Client {
+        /// Its resourceVersion.
+        version: String,
+    },
+    /// One of its outputs.
+    Output {
+        /// Its uid.
+        uid: String,
+        /// Its resourceVersion.
+        version: String,
+    },
+}
+
+/// A write for a client is under way, until this is dropped.
+pub struct Writing<'a> {
+    recent: &'a Recent,
+    triggers: &'a Triggers,
+    client: ResourceName,
+}
+
+impl Drop for Writing<'_> {
+    /// Whatever came of the write: what was not its echo is news.
+    fn drop(&mut self) {
+        let shown = lock(&self.recent.writing).remove(&self.client).unwrap_or_default();
+        if shown.iter().any(|shown| !self.recent.is_own(&self.client, shown)) {
+            self.triggers.client(self.client.clone());
+        }
+    }
 }
 
 impl Recent {
@@ -132,13 +169,31 @@ impl Recent {
         self.wrote_client(object);
     }
 
-    /// Is this version of a client the very one that our finalizer made? The write is bound to the version that its pass
-    /// looked at, so that nothing else can be new in it.
-    pub fn is_own_finalizer(&self, name: &ResourceName, meta: &ObjectMeta) -> bool {
-        let finalizers = lock(&self.finalizers);
-        finalizers
-            .get(name)
-            .is_some_and(|version| meta.resource_version.as_ref() == Some(version))
+    /// Is this version of an object the very one that we wrote? A write is bound to the version that its pass looked at, so
+    /// that nothing else can be new in it.
+    pub fn is_own(&self, client: &ResourceName, shown: &Shown) -> bool {
+        match shown {
+            Shown::Client { version } => lock(&self.finalizers).get(client) == Some(version),
+            Shown::Output { uid, version } => lock(&self.outputs).get(uid) == Some(version),
+        }
+    }
+
+    /// Something is written for a client: a watch may show it before the API server's answer tells which version it is.
+    /// There is one pass over a client at a time, and one write of it.
+    pub fn writing<'a>(&'a self, client: &ResourceName, triggers: &'a Triggers) -> Writing<'a> {
+        lock(&self.writing).insert(client.clone(), Vec::new());
+        Writing {
+            recent: self,
+            triggers,
+            client: client.clone(),
+        }
+    }
+
+    /// Keeps what a watch showed until the write that is under way has ended; `false`: none is.
+    pub fn hold(&self, client: &ResourceName, shown: Shown) -> bool {
+        let mut writing = lock(&self.writing);
+        let held = writing.get_mut(client).map(|held| held.push(shown));
+        held.is_some()
     }
 
     /// Notes a client whose finalizer was taken off.
@@ -175,13 +230,6 @@ impl Recent {
     /// Notes an output that was written, so that its echo wakes nobody.
     pub fn wrote_output(&self, uid: &str, resource_version: &str) {
         lock(&self.outputs).insert(uid.to_owned(), resource_version.to_owned());
-    }
-
-    /// Is this the echo of our own write?
-    pub fn is_echo(&self, uid: &str, resource_version: &str) -> bool {
-        lock(&self.outputs)
-            .get(uid)
-            .is_some_and(|version| version == resource_version)
     }
 
     /// Forgets an output that is gone.
@@ -295,15 +343,55 @@ mod tests {
         );
     }
 
+    fn client(version: &str) -> Shown {
+        Shown::Client {
+            version: version.to_owned(),
+        }
+    }
+
+    fn output(uid: &str, version: &str) -> Shown {
+        Shown::Output {
+            uid: uid.to_owned(),
+            version: version.to_owned(),
+        }
+    }
+
     #[test]
-    fn only_the_very_write_of_our_finalizer_is_its_echo() {
+    fn only_the_very_version_that_we_wrote_is_an_echo() {
         let recent = Recent::default();
         let name = ResourceName::new("n", "x");
         recent.wrote_finalizer(at("10"));
-        assert!(recent.is_own_finalizer(&name, &at("10").metadata));
+        assert!(recent.is_own(&name, &client("10")));
+        assert!(!recent.is_own(&name, &client("11")), "somebody changed it since");
+        recent.wrote_output("secret", "12");
+        assert!(recent.is_own(&name, &output("secret", "12")));
+        assert!(!recent.is_own(&name, &output("secret", "13")));
+        assert!(!recent.is_own(&name, &output("another", "12")));
+    }
+
+    #[test]
+    fn what_is_shown_during_a_write_is_judged_when_it_has_ended() {
+        let recent = Recent::default();
+        let (triggers, mut woken) = Triggers::new();
+        let name = ResourceName::new("n", "x");
+        assert!(!recent.hold(&name, output("secret", "9")), "nothing is being written");
+
+        let writing = recent.writing(&name, &triggers);
+        assert!(recent.hold(&name, output("secret", "10")));
+        recent.wrote_output("secret", "10");
+        drop(writing);
         assert!(
-            !recent.is_own_finalizer(&name, &at("11").metadata),
-            "somebody changed it since"
+            woken.clients.try_recv().is_err(),
+            "an echo that was faster than the answer"
         );
+        assert!(!recent.hold(&name, output("secret", "11")), "it has ended");
+
+        // The answer was lost, the pass was cut off, or somebody else wrote too.
+        for others in [output("secret", "12"), client("13")] {
+            let writing = recent.writing(&name, &triggers);
+            assert!(recent.hold(&name, others));
+            drop(writing);
+            assert_eq!(woken.clients.try_recv().unwrap(), name);
+        }
     }
 }

@@ -50,6 +50,9 @@ pub async fn step(
     provider: Option<(&Runtime, &State)>,
     step: &Step,
 ) -> Result<Outcome, KubeError> {
+    let _writing = step
+        .is_in_kubernetes()
+        .then(|| context.recent.writing(&client.name, &context.triggers));
     match step {
         Step::AddFinalizer => finalizer(context, object, true).await,
         Step::RemoveFinalizer { .. } => finalizer(context, object, false).await,

@@ -1,6 +1,6 @@
 //! Watches, stores, and who is woken by what.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt as _};
@@ -13,10 +13,10 @@ use kube::{
         watcher,
     },
 };
-use tokio::task::JoinSet;
+use tokio::{sync::watch::Sender, task::JoinSet};
 
 use super::{
-    context::{Context, Lookup, Objects},
+    context::{Context, Lookup, Objects, Shown},
     gather,
     index::Index,
 };
@@ -44,6 +44,10 @@ use crate::{
 /// Annotations whose change asks for a pass.
 const ANNOTATIONS: &[&str] = &[ANNOTATION_RECONCILE_REQUESTED, ANNOTATION_ORPHAN];
 
+/// How long the first look at a provider waits for what providers refer to. Should that not come, it is looked at without,
+/// and once more when it does.
+const REFERENCES_WAIT: Duration = Duration::from_secs(10);
+
 /// The stores behind the watches.
 pub struct Stores {
     /// OIDCClients, readable or not.
@@ -53,6 +57,7 @@ pub struct Stores {
     namespaces: Store<PartialObjectMeta<Namespace>>,
     index: Index,
     filled: [Filled; 3],
+    references: [Filled; 2],
 }
 
 /// What fills them.
@@ -60,6 +65,7 @@ pub struct Sources {
     clients: Unfilled<DeserializeGuard<OIDCClient>>,
     providers: Unfilled<DeserializeGuard<OIDCProvider>>,
     namespaces: Unfilled<PartialObjectMeta<Namespace>>,
+    references: [Sender<bool>; 2],
 }
 
 impl Stores {
@@ -68,17 +74,21 @@ impl Stores {
         let (clients, clients_filled, client_source) = streams::store();
         let (providers, providers_filled, provider_source) = streams::store();
         let (namespaces, namespaces_filled, namespace_source) = streams::store();
+        let ((credentials, credentials_listed), (authorities, authorities_listed)) =
+            (streams::filled(), streams::filled());
         let stores = Self {
             clients,
             providers,
             namespaces,
             index: Index::default(),
             filled: [clients_filled, providers_filled, namespaces_filled],
+            references: [credentials_listed, authorities_listed],
         };
         let sources = Sources {
             clients: client_source,
             providers: provider_source,
             namespaces: namespace_source,
+            references: [credentials, authorities],
         };
         (Arc::new(stores), sources)
     }
@@ -110,6 +120,15 @@ impl Objects for Stores {
         for store in &self.filled {
             store.wait().await;
         }
+    }
+
+    async fn references_listed(&self) {
+        let listed = async {
+            for references in &self.references {
+                references.wait().await;
+            }
+        };
+        let _ = tokio::time::timeout(REFERENCES_WAIT, listed).await;
     }
 
     async fn client(&self, name: &ResourceName) -> Option<Arc<OIDCClient>> {
@@ -144,7 +163,7 @@ pub fn start(watches: &Watches, context: &Arc<Context>, stores: &Arc<Stores>, so
     following.spawn(follow_providers(shared(), sources.providers));
     following.spawn(follow_clients(shared(), sources.clients));
     following.spawn(follow_namespaces(shared(), sources.namespaces));
-    following.spawn(follow_references(shared()));
+    following.spawn(follow_references(shared(), sources.references));
     following.spawn(follow_outputs(shared()));
     following
 }
@@ -246,9 +265,13 @@ async fn follow_clients((watches, context, stores): Shared, store: Unfilled<Dese
     let mut names = pin!(streams::changed(streams::reflect(indexed, store), ANNOTATIONS));
     while let Some(name) = names.next().await {
         match stores.clients.get(&reference(&name)) {
-            // Our own finalizer, put on the very version that was looked at: the pass goes on by itself.
-            Some(seen) if context.recent.is_own_finalizer(&name, seen.meta()) => {}
-            Some(_) => context.triggers.client(name),
+            Some(seen) => {
+                let version = seen.meta().resource_version.clone().unwrap_or_default();
+                // Our own finalizer, put on the very version that was looked at: the pass goes on by itself.
+                if !echo(&context, &name, Shown::Client { version }) {
+                    context.triggers.client(name);
+                }
+            }
             None => {
                 context.attempts.succeeded(Kind::Client, &name);
                 context.recent.forget_client(&name);
@@ -279,15 +302,27 @@ async fn follow_namespaces((watches, context, stores): Shared, store: Unfilled<P
     }
 }
 
-/// Secrets and ConfigMaps that providers may refer to: all providers beside them look anew.
-async fn follow_references((watches, context, stores): Shared) {
-    let credentials = streams::touched(watches.labelled::<Secret>("credential-secrets", LABEL_CREDENTIAL));
-    let authorities = streams::touched(watches.labelled::<ConfigMap>("ca-configmaps", LABEL_CERTIFICATE_AUTHORITY));
+/// Secrets and ConfigMaps that providers may refer to: all providers beside them look anew. One that was not looked at yet
+/// will read them anyway: the first list costs no second look at every provider.
+async fn follow_references((watches, context, stores): Shared, listed: [Sender<bool>; 2]) {
+    let [credentials_listed, authorities_listed] = listed;
+    let credentials = watches.labelled::<Secret>("credential-secrets", LABEL_CREDENTIAL);
+    let authorities = watches.labelled::<ConfigMap>("ca-configmaps", LABEL_CERTIFICATE_AUTHORITY);
+    let credentials = streams::touched_in_lists(credentials).map(|touched| touched.ok_or(&credentials_listed));
+    let authorities = streams::touched_in_lists(authorities).map(|touched| touched.ok_or(&authorities_listed));
     let mut touched = pin!(futures::stream::select(credentials, authorities));
-    while let Some((object, _)) = touched.next().await {
+    while let Some(touched) = touched.next().await {
+        let object = match touched {
+            Ok((object, _)) => object,
+            Err(listed) => {
+                listed.send_replace(true);
+                continue;
+            }
+        };
         for provider in stores.providers.state() {
-            if provider.meta().namespace == object.namespace {
-                context.triggers.provider(name_of(provider.meta()));
+            let name = name_of(provider.meta());
+            if provider.meta().namespace == object.namespace && context.registry.get(&name).is_some() {
+                context.triggers.provider(name);
             }
         }
     }
@@ -300,17 +335,27 @@ async fn follow_outputs((watches, context, _): Shared) {
     let mut touched = pin!(futures::stream::select(secrets, maps));
     while let Some((object, change)) = touched.next().await {
         let uid = object.uid.as_deref().unwrap_or_default();
-        let version = object.resource_version.as_deref().unwrap_or_default();
         if change == Change::Deleted {
             context.recent.forget_output(uid);
-        } else if context.recent.is_echo(uid, version) {
-            continue;
         }
         let namespace = object.namespace.as_deref().unwrap_or_default();
         for owner in object.owner_references.iter().flatten() {
-            if gather::owner(owner).is_client {
-                context.triggers.client(ResourceName::new(namespace, &owner.name));
+            if !gather::owner(owner).is_client {
+                continue;
+            }
+            let client = ResourceName::new(namespace, &owner.name);
+            let shown = Shown::Output {
+                uid: uid.to_owned(),
+                version: object.resource_version.clone().unwrap_or_default(),
+            };
+            if change == Change::Deleted || !echo(&context, &client, shown) {
+                context.triggers.client(client);
             }
         }
     }
+}
+
+/// Is it the echo of our own write? If that is still under way, its end decides.
+fn echo(context: &Context, client: &ResourceName, shown: Shown) -> bool {
+    context.recent.is_own(client, &shown) || context.recent.hold(client, shown)
 }

@@ -40,6 +40,7 @@ pub fn never_failed<K>(_: Arc<K>, _: &Never, _: Arc<Context>) -> Action {
 /// Never.
 pub async fn provider(object: Arc<DeserializeGuard<OIDCProvider>>, context: Arc<Context>) -> Result<Action, Never> {
     context.objects.ready().await;
+    context.objects.references_listed().await;
     let name = name_of(object.meta());
     let readable = object.0.is_ok();
     let pass = async {

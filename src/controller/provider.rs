@@ -56,6 +56,8 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<Option<Reque
         finalizer(context, &object, true).await?;
         object = context.recent.provider(object);
     }
+    // Before the references are read: from now on a change of them wakes this provider.
+    let runtime = context.registry.get_or_make(name, &object.uid().unwrap_or_default());
     let references = connect::references(context, &name.namespace, &object.spec).await?;
     let clients = context.objects.clients_of(name).await;
     let waiting_for = if deleting { remaining(&clients) } else { Vec::new() };
@@ -65,7 +67,6 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<Option<Reque
         wake(context, name).await;
         return Ok(None);
     }
-    let runtime = context.registry.get_or_make(name, &object.uid().unwrap_or_default());
     let before = runtime.state();
     let (after, findings) = look(context, &object, &references, &runtime, &before, &clients, waiting_for).await;
     let resync = after.resync;
@@ -264,13 +265,15 @@ fn differs(before: &State, after: &State) -> bool {
         || before.resync != after.resync
 }
 
-/// Wakes all clients where the provider has news for them, else those that the list shows otherwise than last seen.
+/// Wakes the clients that the list shows otherwise than last seen; then, where the provider has news for them, all others.
 fn wake_clients(context: &Context, runtime: &Runtime, clients: Vec<ClientBrief>, all: bool) {
     let ready = runtime.state().not_ready.is_none();
-    for client in clients {
-        if all || (ready && !runtime.unchanged(&client.client_id)) {
-            context.triggers.client(client.name);
-        }
+    let (others, differ): (Vec<_>, Vec<_>) = clients
+        .into_iter()
+        .partition(|client| !ready || runtime.unchanged(&client.client_id));
+    let others = others.into_iter().filter(|_| all);
+    for client in differ.into_iter().chain(others) {
+        context.triggers.client(client.name);
     }
 }
 

@@ -35,8 +35,9 @@ pub const MAX_BODY_BYTES: usize = 8 << 20;
 /// A connection that is not there after this long will not come: what is left of the deadline is for the answer.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections that are kept for the next call: as many as calls under way at once, unless somebody raised that.
-const MAX_IDLE: usize = 8;
+/// Connections that are kept for the next call. There are never more than there were calls under way at once
+/// (`adminAPI.maxInFlight`, at most this); closing one only to open another costs the server a TLS handshake.
+const MAX_IDLE: usize = 64;
 
 /// Operation of errors in what was configured rather than in a call.
 pub(crate) const CONFIGURATION: &str = "configuration";

@@ -32,6 +32,12 @@ impl Filled {
     }
 }
 
+/// For what is not kept in a store: the sender tells.
+pub fn filled() -> (tokio::sync::watch::Sender<bool>, Filled) {
+    let (filled, wait) = tokio::sync::watch::channel(false);
+    (filled, Filled(wait))
+}
+
 /// A store to be filled by [`reflect`].
 pub struct Unfilled<K>
 where
@@ -49,8 +55,8 @@ where
     K::DynamicType: Eq + std::hash::Hash + Clone + Default,
 {
     let (reader, writer) = kube::runtime::reflector::store();
-    let (filled, wait) = tokio::sync::watch::channel(false);
-    (reader, Filled(wait), Unfilled { writer, filled })
+    let (filled, wait) = filled();
+    (reader, wait, Unfilled { writer, filled })
 }
 
 /// Keeps a store up to date on the way. A relist replaces its content at its end, at once.
@@ -130,6 +136,13 @@ fn essence(meta: &ObjectMeta) -> ObjectMeta {
 pub fn touched<K: Resource + Send>(
     events: impl Stream<Item = Event<K>> + Send,
 ) -> impl Stream<Item = (ObjectMeta, Change)> + Send {
+    touched_in_lists(events).filter_map(std::future::ready)
+}
+
+/// The same, with a `None` after each list.
+pub fn touched_in_lists<K: Resource + Send>(
+    events: impl Stream<Item = Event<K>> + Send,
+) -> impl Stream<Item = Option<(ObjectMeta, Change)>> + Send {
     let mut followed = Followed::<ObjectMeta>::default();
     events.flat_map(move |event| {
         let changes = match event {
@@ -147,18 +160,19 @@ pub fn touched<K: Resource + Send>(
                     .into_iter()
                     .filter(|(name, _)| !now.contains_key(name))
                     .map(|(_, meta)| meta);
-                gone.map(|meta| (meta, Change::Deleted))
-                    .chain(now.values().map(|meta| (meta.clone(), Change::Applied)))
+                gone.map(|meta| Some((meta, Change::Deleted)))
+                    .chain(now.values().map(|meta| Some((meta.clone(), Change::Applied))))
+                    .chain([None])
                     .collect()
             }
             Event::Apply(object) => {
                 let meta = essence(object.meta());
                 followed.see(name_of(&meta), meta.clone());
-                vec![(meta, Change::Applied)]
+                vec![Some((meta, Change::Applied))]
             }
             Event::Delete(object) => {
                 followed.known.remove(&name_of(object.meta()));
-                vec![(essence(object.meta()), Change::Deleted)]
+                vec![Some((essence(object.meta()), Change::Deleted))]
             }
         };
         futures::stream::iter(changes)

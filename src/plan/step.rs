@@ -221,6 +221,18 @@ impl Step {
         !matches!(self, Self::Prove { .. })
     }
 
+    /// Is it done in Kubernetes, rather than at the provider?
+    pub fn is_in_kubernetes(&self) -> bool {
+        matches!(
+            self,
+            Self::AddFinalizer
+                | Self::RemoveFinalizer { .. }
+                | Self::CreateOutput { .. }
+                | Self::UpdateOutput { .. }
+                | Self::DeleteOutput { .. }
+        )
+    }
+
     /// The Event to publish once it is done.
     pub fn note(&self) -> Option<&Note> {
         match self {
