@@ -9,6 +9,8 @@ MAKEFLAGS += --no-builtin-rules
 
 # The identity provider that `demo` and `bench` run against: dex or keycloak.
 PROVIDER ?= dex
+# More arguments of `bench`, for example: make bench BENCH_ARGS=--beside-hung-keycloak
+BENCH_ARGS ?=
 # Tests of e2e that run at once. They wait more than they compute.
 E2E_THREADS ?= 4
 # Runs a command with one Keycloak for all test programs.
@@ -33,9 +35,10 @@ demo: tools ## Run the operator against a real API server and provider (PROVIDER
 test: ## Everything a change must pass: tools, lint, unit, e2e; ends with "N passed, N failed"
 	@hack/test.sh
 
-full: ## test with e2e-former, then bench, then what FULL_EXTRA names
+full: ## test with e2e-former, then bench with each provider, then what FULL_EXTRA names
 	hack/test.sh e2e-former
-	$(MAKE) bench
+	$(MAKE) bench PROVIDER=dex
+	$(MAKE) bench PROVIDER=keycloak
 	$(foreach target,$(FULL_EXTRA),$(MAKE) $(target) &&) true
 
 unit: ## Tests that need nothing but cargo
@@ -64,9 +67,9 @@ lint: ## Formatting, clippy, dependency rules
 	cargo fetch --quiet --locked
 	PATH="$$($(TOOLS) bin):$$PATH" cargo deny --offline check --hide-inclusion-graph bans licenses sources
 
-bench: tools ## Measure the operator against a real API server and provider (PROVIDER=dex)
+bench: tools ## Measure the operator against a real API server and provider (PROVIDER=dex or keycloak)
 	cargo build --release --workspace --bins
-	cargo run --release -p oidc-operator-e2e --bin bench -- --provider $(PROVIDER)
+	cargo run --release -p oidc-operator-e2e --bin bench -- --provider $(PROVIDER) $(BENCH_ARGS)
 
 fmt: ## Format the code
 	cargo fmt --all
