@@ -357,9 +357,13 @@ impl Body {
     }
 
     /// Empty texts clear what stands; where nothing stands yet, client policies take them for bad addresses (26.4, executor
-    /// `secure-client-uris`: `Invalid baseUrl`). Attributes stay: Keycloak fills those of logout that are absent.
+    /// `secure-client-uris`: `Invalid baseUrl`, `Invalid logoutUrl`). Other attributes stay: Keycloak fills those of logout
+    /// sessions that are absent.
     fn leave_out_empty(&mut self) {
+        const ADDRESSES: &[&str] = &[ATTRIBUTE_LOGO, ATTRIBUTE_BACK_URL, ATTRIBUTE_FRONT_URL];
         self.members.retain(|_, value| value != "");
+        self.attributes
+            .retain(|name, value| !value.is_empty() || !ADDRESSES.contains(name));
     }
 
     fn finish(mut self) -> Value {
