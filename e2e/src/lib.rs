@@ -1,5 +1,5 @@
-//! Real parts for the tests, the demo and the benchmark: a Kubernetes control plane, Dex, Keycloak, the operator itself, a
-//! browserless login, and the faults between them. Everything listens on free loopback ports and ends with the process that started it.
+//! Real parts for the tests, the demo and the benchmark: a Kubernetes control plane, Dex, Keycloak, a stand-in for authentik,
+//! the operator itself, a browserless login, and the faults between them. Everything listens on free loopback ports and ends with the process that started it.
 //!
 //! ```no_run
 //! use oidc_operator_e2e::{case, shared};
@@ -20,9 +20,12 @@
 //! ```text
 //!  tools (which binary) -> process (runs it, ends it) -> control_plane, dex, keycloak, operator
 //!  ports, pki, workdir  (where and with which keys)   -> audit, kubectl, login, proxy, http_proxy (what a test asks and breaks)
+//!  openapi (exchanges against a document)             -> authentik_schema (the documents of authentik's releases)
 //! ```
 
 pub mod audit;
+pub mod authentik;
+pub mod authentik_schema;
 pub mod case;
 pub mod control_plane;
 pub mod dex;
@@ -32,6 +35,7 @@ pub mod install;
 pub mod keycloak;
 pub mod kubectl;
 pub mod login;
+pub mod openapi;
 pub mod operator;
 pub mod pki;
 pub mod ports;

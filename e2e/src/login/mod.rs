@@ -202,7 +202,8 @@ impl Login {
 /// # Errors
 /// It cannot be fetched, or names another issuer.
 pub async fn discover(web: &Client, issuer: &str) -> Result<Discovery> {
-    let url = format!("{issuer}/.well-known/openid-configuration");
+    // OpenID Connect Discovery 1.0, section 4: a slash at the end of the issuer is taken away first.
+    let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
     let answer = json(web.get(&url).send().await.with_context(|| url.clone())?)
         .await
         .with_context(|| url.clone())?;
