@@ -71,7 +71,7 @@ fn plan_domain_and_publish_do_no_io() {
 #[test]
 fn decisions_roll_no_dice() {
     // The one exception makes client secrets, when a controller asks for them.
-    let found = lines_with(&["plan", "domain", "publish"], &["rand::", "uuid"]);
+    let found = lines_with(&["plan", "domain", "publish"], &["rand::", "uuid::"]);
     assert!(
         found.iter().all(|line| line.starts_with("src/domain/secret.rs")),
         "{found:?}"

@@ -11,7 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{CertificateAuthorityReference, Condition, LocalName, SecretKeyReference, SecretReference};
-use crate::domain::model::Capabilities;
+use crate::domain::{
+    authentik::{EmailVerified, IssuerMode, SubMode},
+    model::Capabilities,
+};
 
 /// An identity provider, described once by the platform team.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,7 +56,8 @@ pub struct OIDCProviderSpec {
     /// Which product it is; selects the block below. Immutable.
     #[serde(rename = "type")]
     pub type_: ProviderType,
-    /// The issuer, as in OpenShift's Authentication.
+    /// The issuer, as in OpenShift's Authentication. With `type: Authentik` only its CA: the issuer belongs to the application.
+    #[serde(default)]
     pub issuer: Issuer,
     /// Dex: required with `type: Dex`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,6 +65,9 @@ pub struct OIDCProviderSpec {
     /// Keycloak: required with `type: Keycloak`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keycloak: Option<KeycloakSpec>,
+    /// Authentik: required with `type: Authentik`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentik: Option<AuthentikSpec>,
     /// Limits of the operator's calls to the admin API.
     #[serde(rename = "adminAPI", default, skip_serializing_if = "Option::is_none")]
     pub admin_api: Option<AdminApi>,
@@ -83,6 +90,8 @@ pub enum ProviderType {
     Dex,
     /// Keycloak, <https://www.keycloak.org>.
     Keycloak,
+    /// Authentik, <https://goauthentik.io>.
+    Authentik,
 }
 
 impl ProviderType {
@@ -91,15 +100,17 @@ impl ProviderType {
         match self {
             Self::Dex => "Dex",
             Self::Keycloak => "Keycloak",
+            Self::Authentik => "Authentik",
         }
     }
 }
 
 /// The issuer of tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Issuer {
-    /// Exactly what tokens carry in `iss`, compared byte for byte with the discovery document. Immutable.
+    /// Exactly what tokens carry in `iss`, compared byte for byte with the discovery document. Immutable. Not with
+    /// `type: Authentik`, where each client shows its own.
     #[serde(rename = "issuerURL", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub issuer_url: Option<String>,
@@ -227,11 +238,60 @@ pub struct KeycloakPassword {
     pub password_secret_ref: SecretKeyReference,
 }
 
+/// How authentik is managed: by its REST API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthentikSpec {
+    /// What browsers reach: issuers and endpoints begin with it. With the path that authentik is served under, where it has
+    /// one. Immutable.
+    #[serde(rename = "publicURL")]
+    #[schemars(length(min = 1, max = 512))]
+    pub public_url: String,
+    /// What the operator reaches, without `/api/v3`; `publicURL` unless set.
+    #[serde(rename = "adminURL", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub admin_url: Option<String>,
+    /// CA of the server's certificate at `adminURL`. Unset: the system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<CertificateAuthorityReference>,
+    /// The operator's token, of intent `api`.
+    pub token_secret_ref: SecretKeyReference,
+    /// Slug of the flow that asks users whether an application may know who they are;
+    /// `default-provider-authorization-implicit-consent` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub authorization_flow: Option<String>,
+    /// Slug of the flow that logs users out of an application; `default-provider-invalidation-flow` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub invalidation_flow: Option<String>,
+    /// Name of the key pair that signs tokens; `authentik Self-signed Certificate` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub signing_key: Option<String>,
+    /// What `sub` is; `hashed_user_id` unless set. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_mode: Option<SubMode>,
+    /// What `iss` is; `per_provider` unless set. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_mode: Option<IssuerMode>,
+    /// What `email_verified` is; Default unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_verified: Option<EmailVerified>,
+}
+
+impl AuthentikSpec {
+    /// What the operator reaches.
+    pub fn admin_url(&self) -> &str {
+        self.admin_url.as_deref().unwrap_or(&self.public_url)
+    }
+}
+
 /// Limits of the operator's calls to one provider's admin API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdminApi {
-    /// Calls under way at once; 8 unless set.
+    /// Calls under way at once; 8 unless set, with Authentik 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub max_in_flight: Option<i32>,
@@ -302,7 +362,7 @@ pub enum NamespacesFrom {
 pub struct OIDCProviderStatus {
     /// The generation of the spec that this status speaks of.
     pub observed_generation: i64,
-    /// The issuer, as its discovery document and keys show it.
+    /// The issuer, as its discovery document and keys show it. With Authentik each OIDCClient has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<IssuerStatus>,
     /// The server behind the admin API.

@@ -121,6 +121,8 @@ reasons! {
     // Discovery.
     /// The discovery document is there, names the issuer and has usable keys.
     DiscoveryValid,
+    /// Each client has a discovery document of its own, which is checked with its credentials.
+    PerClient,
     /// The document names another issuer.
     IssuerMismatch,
     /// The document is not one.

@@ -216,7 +216,10 @@ impl Pass<'_> {
             self.object = self.context.recent.client(self.object.clone());
         }
         if let Some(note) = step.note()
-            && matches!(outcome, Outcome::Done | Outcome::Output(_) | Outcome::OutputGone)
+            && matches!(
+                outcome,
+                Outcome::Done | Outcome::Shown(_) | Outcome::Output(_) | Outcome::OutputGone
+            )
         {
             let provider = self.provider.map(|(runtime, _)| runtime);
             report::note(self.context, &self.object, provider, snapshot, note);

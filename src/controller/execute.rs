@@ -383,6 +383,7 @@ async fn remote_step(runtime: &Runtime, state: &State, client_id: &str, step: &S
                     "the token endpoint is not known".to_owned(),
                 ));
             };
+            let facts = driver.model().facts_of(client_id, facts);
             return Outcome::Proof(driver.prove(&credentials, &facts.discovery.endpoints).await);
         }
         _ => return Outcome::Done,
@@ -396,12 +397,14 @@ async fn remote_step(runtime: &Runtime, state: &State, client_id: &str, step: &S
 async fn write(driver: &dyn Driver, step: &Step) -> Outcome {
     let written = |answer| match answer {
         Ok(Written::Done) => Outcome::Done,
+        Ok(Written::As(client)) => Outcome::Shown(client),
         Ok(Written::NotFound) => Outcome::Missing,
         Err(error) => Outcome::Failed(error),
     };
     match step {
         Step::CreateRemote { desired, secret, .. } => match driver.create(desired, secret.as_ref()).await {
             Ok(Created::Created) => Outcome::Done,
+            Ok(Created::As(client)) => Outcome::Shown(client),
             Ok(Created::Taken) => Outcome::Taken,
             Err(error) if error.kind == IdpErrorKind::Taken => Outcome::Taken,
             Err(error) => Outcome::Failed(error),

@@ -9,6 +9,7 @@ use k8s_openapi::{
 use kube::{Api, ResourceExt as _, api::ListParams};
 
 use super::{
+    connect,
     context::{Context, Lookup},
     registry::{Runtime, State},
 };
@@ -22,7 +23,7 @@ use crate::{
         names::next_secret_name,
         vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, GROUP, LABEL_CLIENT_UID},
     },
-    idp::{dex::DexModel, keycloak::KeycloakModel},
+    idp::{authentik::AuthentikModel, dex::DexModel, keycloak::KeycloakModel},
     kubernetes::{
         client::{KubeError, within},
         objects::{carries, name_of},
@@ -121,6 +122,9 @@ pub fn model(spec: &OIDCProviderSpec) -> Arc<dyn Model> {
             let realm = spec.keycloak.as_ref().map(|keycloak| keycloak.realm.as_str());
             Arc::new(KeycloakModel::new(realm.unwrap_or_default()))
         }
+        ProviderType::Authentik => Arc::new(AuthentikModel::new(connect::authentik_settings(
+            spec.authentik.as_ref(),
+        ))),
     }
 }
 
@@ -259,6 +263,13 @@ pub async fn remote(
     if let (Ok(None), Some(id)) = (&found, other) {
         let renamed = driver.get_by_id(id).await;
         found = renamed.map(|client| client.filter(|client| client.ownership(mark).is_ours()));
+    }
+    if let (Ok(Some(client)), Some(id)) = (&mut found, seen_as)
+        && client.marks.is_empty()
+        && client.remote_id == id
+        && driver.model().is_known_by_id(client)
+    {
+        client.marks = vec![mark.to_string()];
     }
     match found {
         Ok(Some(client)) => RemoteView::Present {

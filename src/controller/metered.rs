@@ -164,6 +164,7 @@ impl Driver for Metered {
                 Proof::Proven => "proven",
                 Proof::Disproven => "disproven",
                 Proof::Unknown(_) => "unknown",
+                Proof::WrongIssuer(_) => "wrong_issuer",
             })
             .await;
         proof.unwrap_or_else(|error| Proof::Unknown(error.to_string()))

@@ -13,9 +13,12 @@ use super::{
     report,
 };
 use crate::{
-    api::{OIDCProvider, provider::InsecurePart},
+    api::{
+        OIDCProvider,
+        provider::{InsecurePart, OIDCProviderSpec, ProviderType},
+    },
     domain::{
-        IdpError, IdpErrorKind, ObservedClient, ProviderFacts, ResourceName,
+        Discovery, IdpError, IdpErrorKind, JsonWebKeySummary, ObservedClient, ProviderFacts, ResourceName,
         vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, PROVIDER_FINALIZER},
     },
     idp::{
@@ -148,13 +151,8 @@ async fn look(
         look_at_issuer(&context.metrics, object, references, http),
         look_at_admin(runtime, &driver, clients)
     );
-    let scopes = match &admin {
-        Ok(server) => server.scopes.clone(),
-        // What was known before is better than nothing.
-        Err(_) => before.facts.as_ref().and_then(|facts| facts.scopes.clone()),
-    };
     let findings = Findings {
-        issuer: issuer.map(|facts| Arc::new(ProviderFacts { scopes, ..facts })),
+        issuer: issuer.map(|facts| Arc::new(with_server(facts, &admin, before))),
         admin: admin.map(|server| Server {
             product: server.product,
             version: server.version,
@@ -184,6 +182,33 @@ async fn look(
     (state, findings)
 }
 
+/// The facts, with what the admin API adds to them; while it does not answer, what was known before is better than nothing.
+fn with_server(facts: ProviderFacts, admin: &Result<ServerInfo, AdminProblem>, before: &State) -> ProviderFacts {
+    let (scopes, server_version, signing_algorithms) = match (admin, &before.facts) {
+        (Ok(server), _) => (
+            server.scopes.clone(),
+            server.version.clone(),
+            server.signing_algorithms.clone(),
+        ),
+        (Err(_), Some(known)) => (
+            known.scopes.clone(),
+            known.server_version.clone(),
+            Some(known.discovery.signing_algorithms.clone()),
+        ),
+        (Err(_), None) => (None, None, None),
+    };
+    let mut facts = ProviderFacts {
+        scopes,
+        server_version,
+        ..facts
+    };
+    // The discovery document says it, where the provider has one.
+    if facts.discovery.signing_algorithms.is_empty() {
+        facts.discovery.signing_algorithms = signing_algorithms.unwrap_or_default();
+    }
+    facts
+}
+
 async fn look_at_issuer(
     metrics: &Metrics,
     object: &OIDCProvider,
@@ -192,17 +217,12 @@ async fn look_at_issuer(
 ) -> Result<ProviderFacts, IssuerProblem> {
     let http = http?;
     let insecure_endpoints_allowed = connect::allows(&object.spec, InsecurePart::Endpoints);
-    let request = IssuerRequest {
-        issuer: object.spec.issuer.issuer_url.as_deref().unwrap_or_default(),
-        discovery_url: connect::discovery_url(&object.spec),
-        insecure_endpoints_allowed,
+    let (discovery, keys) = if object.spec.type_ == ProviderType::Authentik {
+        // Each client has its own, which is read with the proof of its credentials.
+        (Discovery::default(), Vec::new())
+    } else {
+        read_issuer(metrics, &object.spec, &http).await?
     };
-    let start = Instant::now();
-    let read = issuer::read(&http, &request).await;
-    let outcome = read.as_ref().map_or_else(|error| error.reason(), |_| "ok");
-    let seconds = start.elapsed().as_secs_f64();
-    metrics.idp_request(object.spec.type_.as_str(), "discovery", outcome, seconds);
-    let (discovery, keys) = read.map_err(IssuerProblem::Issuer)?;
     let ca = references.issuer.as_ref().ok().and_then(|trust| trust.bundle.as_ref());
     Ok(ProviderFacts {
         provider_type: object.spec.type_.as_str(),
@@ -212,7 +232,26 @@ async fn look_at_issuer(
         ca_expiry: ca.map(crate::domain::CaBundle::earliest_expiry),
         insecure_endpoints_allowed,
         scopes: None,
+        server_version: None,
     })
+}
+
+async fn read_issuer(
+    metrics: &Metrics,
+    spec: &OIDCProviderSpec,
+    http: &HttpClient,
+) -> Result<(Discovery, Vec<JsonWebKeySummary>), IssuerProblem> {
+    let request = IssuerRequest {
+        issuer: spec.issuer.issuer_url.as_deref().unwrap_or_default(),
+        discovery_url: connect::discovery_url(spec),
+        insecure_endpoints_allowed: connect::allows(spec, InsecurePart::Endpoints),
+    };
+    let start = Instant::now();
+    let read = issuer::read(http, &request).await;
+    let outcome = read.as_ref().map_or_else(|error| error.reason(), |_| "ok");
+    let seconds = start.elapsed().as_secs_f64();
+    metrics.idp_request(spec.type_.as_str(), "discovery", outcome, seconds);
+    read.map_err(IssuerProblem::Issuer)
 }
 
 /// Who answers, then the list of all clients: what drifted is found here, in bulk.

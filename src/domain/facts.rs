@@ -54,11 +54,11 @@ pub struct JsonWebKeySummary {
 }
 
 /// All that a client's plan needs to know of its provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProviderFacts {
     /// `Keycloak`, `Authentik`, `Dex`…
     pub provider_type: &'static str,
-    /// The discovery document.
+    /// The discovery document. Empty, and its issuer too, where each client has its own.
     pub discovery: Discovery,
     /// Usable keys.
     pub keys: Vec<JsonWebKeySummary>,
@@ -70,4 +70,6 @@ pub struct ProviderFacts {
     pub insecure_endpoints_allowed: bool,
     /// The scopes that a client can be given, where the admin API lists them.
     pub scopes: Option<BTreeSet<String>>,
+    /// The server's version, where the admin API tells it.
+    pub server_version: Option<String>,
 }

@@ -3,6 +3,7 @@
 //! Nothing here knows Kubernetes' client or HTTP (a test in `tests/layers.rs` says so): values, names, marks and the
 //! contract between `plan` and the identity-provider drivers.
 
+pub mod authentik;
 pub mod client;
 pub mod digest;
 pub mod discovery;

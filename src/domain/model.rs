@@ -1,6 +1,9 @@
 //! The contract between `plan` and a driver's pure half: what an identity provider can do, and what must change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -173,6 +176,8 @@ pub enum Proof {
     Disproven,
     /// Nothing: unreachable, or an answer that says neither.
     Unknown(String),
+    /// Applications could not use them: the issuer is another than the one that they are given. Why, for people.
+    WrongIssuer(String),
 }
 
 /// The pure half of a driver. No IO, no clock, no randomness: `plan` calls it.
@@ -193,6 +198,17 @@ pub trait Model: Send + Sync {
     /// The identifier under which the client of `mark` is made, where the provider lets the operator choose it.
     fn chosen_id(&self, _mark: &Mark) -> Option<String> {
         None
+    }
+
+    /// Is a client without any mark ours, because its [`ObservedClient::remote_id`] is the one that status remembers? Only
+    /// where its mark was certainly lost with a part of it, and nobody else can have made what is left.
+    fn is_known_by_id(&self, _observed: &ObservedClient) -> bool {
+        false
+    }
+
+    /// What the client `client_id` needs to know: all share the provider's issuer, unless each has its own.
+    fn facts_of(&self, _client_id: &str, facts: &Arc<ProviderFacts>) -> Arc<ProviderFacts> {
+        Arc::clone(facts)
     }
 
     /// What separates `observed` from `desired`.

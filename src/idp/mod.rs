@@ -3,6 +3,7 @@
 //! A driver has two halves. The pure half ([`crate::domain::Model`]) says what the provider can do and what must
 //! change; the IO half ([`Driver`]) sends one request a call, classifies what came back, and decides nothing.
 
+pub mod authentik;
 pub mod connection;
 pub mod contract;
 pub mod dex;
@@ -37,6 +38,8 @@ pub struct ServerInfo {
     pub bulk_list: bool,
     /// The scopes that a client can be given, where the admin API lists them.
     pub scopes: Option<BTreeSet<String>>,
+    /// What ID tokens are signed with, where the admin API tells, and no discovery document of the provider does.
+    pub signing_algorithms: Option<BTreeSet<String>>,
 }
 
 /// A part of the list of all clients.
@@ -51,17 +54,21 @@ pub struct Page {
 /// What became of a create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It was made.
+    /// It was made, and looks as [`Model::created`] says.
     Created,
+    /// It was made, and looks like this: its identifiers are the server's choice.
+    As(Box<ObservedClient>),
     /// Its client ID is taken; by whom must be looked up.
     Taken,
 }
 
 /// What became of an update or a delete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
     /// It was done.
     Done,
+    /// It was done, and the client looks like this now: an identifier is new.
+    As(Box<ObservedClient>),
     /// There is no such client.
     NotFound,
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{
     Credentials,
-    http::{HttpClient, client_secret_basic},
+    http::{Answer, HttpClient, client_secret_basic},
 };
 use crate::domain::{Endpoints, Proof, TokenEndpointAuthMethod};
 
@@ -17,9 +17,36 @@ const INVALID_CODE: &str = "oidc-operator-credential-proof";
 
 /// Tries `credentials` at the token endpoint.
 pub async fn by_invalid_code(http: &HttpClient, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof {
-    let secret = credentials.secret.expose();
     let mut form = vec![("grant_type", "authorization_code"), ("code", INVALID_CODE)];
     form.extend(credentials.redirect_uri.map(|uri| ("redirect_uri", uri)));
+    match post(http, credentials, &endpoints.token, form).await {
+        Ok(answer) => judge(answer.status, answer.body.as_bytes()),
+        Err(proof) => proof,
+    }
+}
+
+/// Tries `credentials` at a revocation endpoint (RFC 7009, section 2.1: it authenticates the client first, and section 2.2: a
+/// token that it does not know is no error). For issuers whose token endpoint answers `invalid_grant` to bad credentials, too,
+/// where a client may not use the grant (authentik).
+pub async fn by_revocation(http: &HttpClient, credentials: &Credentials<'_>, endpoint: &str) -> Proof {
+    match post(http, credentials, endpoint, vec![("token", INVALID_CODE)]).await {
+        Ok(answer) if answer.status == 200 => Proof::Proven,
+        Ok(answer) => match judge(answer.status, answer.body.as_bytes()) {
+            Proof::Disproven => Proof::Disproven,
+            _ => Proof::Unknown(format!("the revocation endpoint answered {}", answer.status)),
+        },
+        Err(proof) => proof,
+    }
+}
+
+/// A form with the credentials, sent as the application sends them.
+async fn post<'a>(
+    http: &HttpClient,
+    credentials: &Credentials<'a>,
+    endpoint: &str,
+    mut form: Vec<(&'a str, &'a str)>,
+) -> Result<Answer, Proof> {
+    let secret = credentials.secret.expose();
     let basic = match credentials.method {
         TokenEndpointAuthMethod::ClientSecretBasic => true,
         TokenEndpointAuthMethod::ClientSecretPost => {
@@ -27,7 +54,7 @@ pub async fn by_invalid_code(http: &HttpClient, credentials: &Credentials<'_>, e
             false
         }
         TokenEndpointAuthMethod::None => {
-            return Proof::Unknown("a public client has no credentials to prove".to_owned());
+            return Err(Proof::Unknown("a public client has no credentials to prove".to_owned()));
         }
     };
     let authenticate = |request| {
@@ -37,13 +64,8 @@ pub async fn by_invalid_code(http: &HttpClient, credentials: &Credentials<'_>, e
             request
         }
     };
-    match http
-        .post_form("credential proof", &endpoints.token, &form, authenticate)
-        .await
-    {
-        Ok(answer) => judge(answer.status, answer.body.as_bytes()),
-        Err(error) => Proof::Unknown(error.message),
-    }
+    let answer = http.post_form("credential proof", endpoint, &form, authenticate).await;
+    answer.map_err(|error| Proof::Unknown(error.message))
 }
 
 /// What an answer to the invalid code proves.

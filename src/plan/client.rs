@@ -122,7 +122,7 @@ pub(super) fn describe(error: &IdpError) -> (Reason, String) {
 pub(super) struct Work<'a> {
     pub(super) snapshot: &'a Snapshot,
     provider: &'a PresentProvider,
-    pub(super) facts: &'a Arc<ProviderFacts>,
+    pub(super) facts: Arc<ProviderFacts>,
     pub(super) model: &'a dyn Model,
     pub(super) desired: DesiredClient,
     requested_scopes: Vec<String>,
@@ -142,7 +142,7 @@ impl<'a> Work<'a> {
         Self {
             snapshot,
             provider,
-            facts,
+            facts: model.facts_of(&desired.client_id, facts),
             model,
             desired,
             requested_scopes,
@@ -156,12 +156,12 @@ impl<'a> Work<'a> {
             mark: &self.mark,
             desired: &self.desired,
             requested_scopes: &self.requested_scopes,
-            facts: self.facts,
+            facts: &self.facts,
         }
     }
 
     fn next(&self) -> Move {
-        let assessment = self.model.assess(&self.desired, self.facts);
+        let assessment = self.model.assess(&self.desired, &self.facts);
         if let Some(finding) = checks::acceptance(&self.snapshot.client, &self.desired, &assessment) {
             return self.refused(finding);
         }
@@ -441,6 +441,10 @@ impl<'a> Work<'a> {
             Some(Proof::Disproven) => {
                 verdict.verified = Some(refused_credentials());
                 verdict.requeue = Requeue::Backoff(ErrorClass::Auth);
+            }
+            Some(Proof::WrongIssuer(why)) => {
+                verdict.verified = Some(Finding::no(Reason::IssuerMismatch, why));
+                verdict.requeue = Requeue::Backoff(ErrorClass::Transient);
             }
             Some(Proof::Unknown(why)) => {
                 // A former proof keeps standing; without one, nobody knows.

@@ -129,14 +129,14 @@ impl Work<'_> {
             _ if disabled => {}
             None => return self.prove(&credential),
             Some(Proof::Disproven) => {
-                let assessment = self.model.assess(&self.desired, self.facts);
+                let assessment = self.model.assess(&self.desired, &self.facts);
                 let mut verdict = self.verdict(&assessment, Requeue::Backoff(ErrorClass::Auth));
                 verdict.verified = Some(refused_credentials());
                 verdict.reconciling = Some((Reason::CredentialsRefused, refused_credentials().message));
                 return settled(verdict);
             }
             // Unreachable or unclear: the rotation goes on.
-            Some(Proof::Proven | Proof::Unknown(_)) => {}
+            Some(Proof::Proven | Proof::Unknown(_) | Proof::WrongIssuer(_)) => {}
         }
         let draft = drafts::secret(self.context(), target, Some(&credential), output);
         step(match output {

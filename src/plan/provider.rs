@@ -147,6 +147,13 @@ pub fn status(
     }
     let conditions = &mut status.conditions;
     let discovery = match &findings.issuer {
+        Ok(facts) if facts.discovery.issuer.is_empty() => {
+            status.issuer = None;
+            Finding::yes(
+                Reason::PerClient,
+                "Each client has a discovery document of its own: it is checked with the proof of the client's credentials, and status.issuer of the OIDCClient names the issuer",
+            )
+        }
         Ok(facts) => {
             status.issuer = Some(issuer_status(facts));
             Finding::yes(

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::Reason,
-    domain::{IdpError, IdpErrorKind, Proof, model::SECRET},
+    domain::{IdpError, IdpErrorKind, ObservedClient, Proof, model::SECRET},
 };
 
 /// What became of a step.
@@ -18,6 +18,8 @@ use crate::{
 pub enum Outcome {
     /// It was done; for outputs see the other variants.
     Done,
+    /// It was done, and the provider shows the client like this.
+    Shown(Box<ObservedClient>),
     /// The output as it stands now.
     Output(Box<OutputView>),
     /// The output is gone.
@@ -81,13 +83,18 @@ impl Snapshot {
             (_, Outcome::Failed(error)) => self.remote = RemoteView::Failed(error),
             (
                 Step::CreateRemote { desired, secret, .. } | Step::UpdateRemote { desired, secret, .. },
-                Outcome::Done,
+                outcome @ (Outcome::Done | Outcome::Shown(_)),
             ) => {
                 let changes = match step {
                     Step::UpdateRemote { observed, diff, .. } => Some((observed, diff)),
                     _ => None,
                 };
-                if let super::snapshot::ProviderView::Present(provider) = &self.provider
+                if let Outcome::Shown(client) = outcome {
+                    self.remote = RemoteView::Present {
+                        client: *client,
+                        evidence: Evidence::Fresh,
+                    };
+                } else if let super::snapshot::ProviderView::Present(provider) = &self.provider
                     && let Some(model) = &provider.model
                 {
                     let wanted = model.0.created(desired, secret.as_ref());

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use oidc_operator::{
     api::{OIDCProviderStatus, Reason, provider::OIDCProviderSpec},
-    domain::{ErrorClass, IdpError, IdpErrorKind, IssuerError},
+    domain::{Discovery, ErrorClass, IdpError, IdpErrorKind, IssuerError},
     idp::memory::Like,
     plan::{
         Requeue,
@@ -129,6 +129,25 @@ fn conditions_by_what_was_found() {
             ..findings()
         }),
         bad_admin("SecretNotLabelled")
+    );
+}
+
+/// Where the issuer belongs to the client, the provider has none to show, also where an earlier version showed one.
+#[test]
+fn an_issuer_per_client_is_not_shown() {
+    let before = status(&spec(), &OIDCProviderStatus::default(), 2, &findings(), time(NOW));
+    assert!(before.issuer.is_some());
+    let mut per_client = facts(Like::Dex);
+    per_client.discovery = Discovery::default();
+    let found = Findings {
+        issuer: Ok(Arc::new(per_client)),
+        ..findings()
+    };
+    let after = status(&spec(), &before, 2, &found, time(NOW));
+    assert_eq!(after.issuer, None);
+    assert_eq!(
+        told(&found),
+        "DiscoveryValid=True/PerClient AdminAPIReady=True/AdminAPIReady TransportSecure=True/TransportSecure Ready=True/Ready"
     );
 }
 

@@ -332,6 +332,7 @@ impl Simulator {
         let id = self.world.client_id();
         let before = there(&self.driver, &id);
         let written = |answer| match answer {
+            Ok(Written::As(client)) => Outcome::Shown(client),
             Ok(Written::Done) => Outcome::Done,
             Ok(Written::NotFound) => Outcome::Missing,
             Err(error) => Outcome::Failed(error),
@@ -339,6 +340,7 @@ impl Simulator {
         let outcome = match step {
             Step::CreateRemote { desired, secret, .. } => {
                 match block_on(self.driver.create(desired, secret.as_ref())) {
+                    Ok(Created::As(client)) => Outcome::Shown(client),
                     Ok(Created::Created) => Outcome::Done,
                     Ok(Created::Taken) => Outcome::Taken,
                     Err(error) if error.kind == IdpErrorKind::Taken => Outcome::Taken,

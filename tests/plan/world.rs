@@ -245,6 +245,7 @@ pub fn facts(like: Like) -> ProviderFacts {
         ca_expiry: None,
         insecure_endpoints_allowed: false,
         scopes: (like == Like::Keycloak).then(|| set(scopes)),
+        server_version: None,
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     server::Server,
-    table::{Attempt, Kind, create, keycloak, keycloak_password, merge, place},
+    table::{Attempt, Kind, authentik, create, keycloak, keycloak_password, merge, place},
 };
 
 /// A field with what it just takes and what it does not.
@@ -54,6 +54,7 @@ fn map(count: usize) -> Value {
 fn provider() -> Vec<Limit> {
     let mut limits = provider_fields();
     limits.extend(keycloak_fields());
+    limits.extend(authentik_fields());
     limits
 }
 
@@ -72,15 +73,19 @@ fn provider_fields() -> Vec<Limit> {
     vec![
         Limit {
             field: "spec.type",
-            taken: vec![create(json!({"type": "Dex"})), create(keycloak(&json!({})))],
-            refused: ["Dexx", "keycloak", ""]
+            taken: vec![
+                create(json!({"type": "Dex"})),
+                create(keycloak(&json!({}))),
+                create(authentik(&json!({}))),
+            ],
+            refused: ["Dexx", "keycloak", "authentik", ""]
                 .map(|value| create(json!({"type": value})))
                 .into(),
         },
         limit(
             "spec.issuer",
             [],
-            [json!({"issuer": null}), json!({"issuer": "https://dex.example.com"})],
+            [json!({"issuer": []}), json!({"issuer": "https://dex.example.com"})],
         ),
         limit(
             "spec.issuer.issuerURL",
@@ -337,6 +342,80 @@ fn keycloak_fields() -> Vec<Limit> {
             "spec.keycloak.credentials.password.passwordSecretRef.key",
         ],
         &|reference| keycloak_password(&json!({"passwordSecretRef": reference})),
+    ));
+    limits
+}
+
+fn authentik_fields() -> Vec<Limit> {
+    let block = |field: &str, value: Value| authentik(&json!({field: value}));
+    let url =
+        |field: &str, length: usize| block(field, json!(format!("https://auth.example.com/{}", long(length - 25))));
+    let text = |path: &'static str, field: &'static str| {
+        limit(
+            path,
+            [block(field, json!(long(255))), block(field, json!(null))],
+            [block(field, json!(long(256))), block(field, json!(""))],
+        )
+    };
+    let mut limits = vec![
+        limit(
+            "spec.authentik.publicURL",
+            [url("publicURL", 512)],
+            [
+                url("publicURL", 513),
+                block("publicURL", json!("")),
+                block("publicURL", json!(null)),
+            ],
+        ),
+        limit(
+            "spec.authentik.adminURL",
+            [url("adminURL", 512), block("adminURL", json!(null))],
+            [url("adminURL", 513), block("adminURL", json!(""))],
+        ),
+        limit(
+            "spec.authentik.tokenSecretRef",
+            [],
+            [
+                block("tokenSecretRef", json!(null)),
+                block("tokenSecretRef", json!("token")),
+            ],
+        ),
+        text("spec.authentik.authorizationFlow", "authorizationFlow"),
+        text("spec.authentik.invalidationFlow", "invalidationFlow"),
+        text("spec.authentik.signingKey", "signingKey"),
+        choice(
+            "spec.authentik.subMode",
+            [
+                "hashed_user_id",
+                "user_id",
+                "user_uuid",
+                "user_username",
+                "user_email",
+                "user_upn",
+            ],
+            |value| block("subMode", json!(value)),
+        ),
+        choice("spec.authentik.issuerMode", ["per_provider", "global"], |value| {
+            block("issuerMode", json!(value))
+        }),
+        choice("spec.authentik.emailVerified", ["Default", "AlwaysTrue"], |value| {
+            block("emailVerified", json!(value))
+        }),
+    ];
+    limits.extend(authority_limits(
+        [
+            "spec.authentik.certificateAuthority.kind",
+            "spec.authentik.certificateAuthority.name",
+            "spec.authentik.certificateAuthority.key",
+        ],
+        &|reference| authentik(&json!({"certificateAuthority": reference})),
+    ));
+    limits.extend(secret_key_limits(
+        [
+            "spec.authentik.tokenSecretRef.name",
+            "spec.authentik.tokenSecretRef.key",
+        ],
+        &|reference| authentik(&json!({"tokenSecretRef": reference})),
     ));
     limits
 }

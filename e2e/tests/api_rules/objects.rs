@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     server::Server,
-    table::{Kind, keycloak},
+    table::{Kind, authentik, keycloak},
 };
 
 async fn create(server: &Server, kind: Kind, name: &str, spec: Value) -> Result<Value> {
@@ -72,6 +72,23 @@ async fn defaults_stand_where_they_depend_on_nothing() {
         let mut expected = spec;
         expected["keycloak"]["certificateAuthority"] =
             json!({"kind": "ConfigMap", "name": "keycloak-ca", "key": "ca-bundle.crt"});
+        assert_eq!(provider["spec"], expected);
+
+        // What is unset stays so: which flow and which key are the operator's defaults may be read in the documentation.
+        let spec = Kind::Provider.patched(&authentik(&json!({"certificateAuthority": {"name": "authentik-ca"}})));
+        let provider = create(&server, Kind::Provider, "authentik", spec.clone()).await?;
+        let mut expected = spec;
+        expected["authentik"]["certificateAuthority"] =
+            json!({"kind": "ConfigMap", "name": "authentik-ca", "key": "ca-bundle.crt"});
+        assert_eq!(provider["spec"], expected);
+
+        // With a public CA there is nothing to say of its issuer.
+        let mut patch = authentik(&json!({}));
+        patch["issuer"] = Value::Null;
+        let spec = Kind::Provider.patched(&patch);
+        let provider = create(&server, Kind::Provider, "authentik-public", spec.clone()).await?;
+        let mut expected = spec;
+        expected["issuer"] = json!({});
         assert_eq!(provider["spec"], expected);
 
         let client = create(&server, Kind::Client, "shop", Kind::Client.base()).await?;
@@ -144,6 +161,24 @@ async fn an_explicit_null_is_as_good_as_nothing() {
         }
         spec["keycloak"]["credentials"]["password"] = Value::Null;
         let provider = create(&server, Kind::Provider, "keycloak", spec).await?;
+        assert_eq!(provider["spec"], expected);
+
+        let mut spec = Kind::Provider.patched(&authentik(&json!({})));
+        let expected = spec.clone();
+        for field in [
+            "certificateAuthority",
+            "authorizationFlow",
+            "invalidationFlow",
+            "signingKey",
+            "subMode",
+            "issuerMode",
+            "emailVerified",
+        ] {
+            spec["authentik"][field] = Value::Null;
+        }
+        spec["issuer"]["issuerURL"] = Value::Null;
+        spec["issuer"]["internal"] = Value::Null;
+        let provider = create(&server, Kind::Provider, "authentik", spec).await?;
         assert_eq!(provider["spec"], expected);
         Ok(())
     })

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::table::{Attempt, Row, create, keycloak, keycloak_password, row, update};
+use crate::table::{Attempt, Row, authentik, create, keycloak, keycloak_password, row, update};
 
 fn issuer(url: &str) -> Attempt {
     create(json!({"issuer": {"issuerURL": url}}))
@@ -50,6 +50,14 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(server_url("keycloak.adminURL", "keycloak.adminURL", &|url| {
         create(keycloak(&json!({"adminURL": url})))
     }));
+    rows.extend(server_url("authentik.publicURL", "authentik.publicURL", &|url| {
+        create(authentik(&json!({"publicURL": url})))
+    }));
+    rows.extend(server_url(
+        "authentik.adminURL",
+        "authentik.adminURL, or publicURL in its place,",
+        &|url| create(authentik(&json!({"adminURL": url}))),
+    ));
     rows.extend(references());
     rows.extend(shapes());
     rows
@@ -105,7 +113,45 @@ fn immutable() -> Vec<Row> {
             )],
             [update(keycloak(&json!({})), keycloak(&json!({"realm": "other"})))],
         ),
+        row(
+            "authentik.publicURL is immutable",
+            [update(
+                authentik(&json!({})),
+                authentik(&json!({"adminURL": null, "authorizationFlow": "ask", "emailVerified": "AlwaysTrue"})),
+            )],
+            [
+                update(
+                    authentik(&json!({})),
+                    authentik(&json!({"publicURL": "https://other.example.com"})),
+                ),
+                update(
+                    authentik(&json!({})),
+                    authentik(&json!({"publicURL": "https://auth.example.com/"})),
+                ),
+            ],
+        ),
+        fixed_choice("subMode", "hashed_user_id", ["user_username", "user_email"]),
+        fixed_choice("issuerMode", "per_provider", ["global"; 2]),
     ]
+}
+
+/// A choice of authentik that cannot be changed; to write the default down changes nothing.
+fn fixed_choice(field: &str, default: &str, others: [&str; 2]) -> Row {
+    let unset = || authentik(&json!({}));
+    let set = |value: &str| authentik(&json!({field: value}));
+    row(
+        format!("authentik.{field} is immutable"),
+        [
+            update(unset(), set(default)),
+            update(set(default), unset()),
+            update(set(others[0]), set(others[0])),
+        ],
+        [
+            update(unset(), set(others[0])),
+            update(set(others[1]), unset()),
+            update(set(others[0]), set(default)),
+        ],
+    )
 }
 
 fn unions() -> Vec<Row> {
@@ -127,16 +173,47 @@ fn unions() -> Vec<Row> {
             ],
         ),
         row(
+            "authentik must be set if, and only if, type is Authentik",
+            [create(json!({})), create(authentik(&json!({})))],
+            [
+                create(json!({"type": "Authentik", "dex": null, "issuer": {"issuerURL": null}})),
+                create(json!({"authentik": authentik(&json!({}))["authentik"]})),
+            ],
+        ),
+        row(
+            "issuer.issuerURL and issuer.internal must not be set with type Authentik",
+            [
+                create(json!({})),
+                create(authentik(&json!({}))),
+                create(with_issuer(
+                    json!({"issuerURL": null, "issuerCertificateAuthority": {"name": "authentik-ca"}}),
+                )),
+            ],
+            [
+                create(with_issuer(
+                    json!({"issuerURL": "https://auth.example.com/application/o/shop/"}),
+                )),
+                create(with_issuer(
+                    json!({"issuerURL": null, "internal": {"certificateAuthority": {"name": "authentik-ca"}}}),
+                )),
+            ],
+        ),
+        row(
             "issuer.issuerURL is required with types Dex and Keycloak",
             [
                 create(json!({})),
                 create(json!({"type": "Other", "dex": null, "issuer": {"issuerURL": null}})).widened(),
+                create(authentik(&json!({}))),
             ],
-            [create(json!({"issuer": {"issuerURL": null}})), {
-                let mut patch = keycloak(&json!({}));
-                patch["issuer"] = json!({"issuerURL": null});
-                create(patch)
-            }],
+            [
+                create(json!({"issuer": {"issuerURL": null}})),
+                create(json!({"issuer": null})),
+                {
+                    let mut patch = keycloak(&json!({}));
+                    patch["issuer"] = json!({"issuerURL": null});
+                    create(patch)
+                },
+            ],
         ),
         row(
             "issuer.internal needs discoveryURL or certificateAuthority",
@@ -212,10 +289,20 @@ fn unions() -> Vec<Row> {
     ]
 }
 
+/// One of authentik with this issuer.
+fn with_issuer(issuer: Value) -> Value {
+    let mut patch = authentik(&json!({}));
+    patch["issuer"] = issuer;
+    patch
+}
+
 fn transport() -> Vec<Row> {
     let plain = json!({"issuer": {"issuerURL": "http://dex.example.com/dex"}});
     let plain_discovery = json!({"issuer": {"internal": {"discoveryURL": "http://dex.identity.svc:5556/dex"}}});
     let plain_admin = keycloak(&json!({"adminURL": "http://keycloak.identity.svc:8080"}));
+    let plain_public = authentik(&json!({"publicURL": "http://auth.example.com"}));
+    let plain_inside = authentik(&json!({"adminURL": "http://authentik-server.authentik.svc"}));
+    let plain_both = authentik(&json!({"publicURL": "http://auth.example.com", "adminURL": null}));
     let neither = grpc(json!({"certificateAuthority": null, "clientCertificateSecretRef": null}));
     let authority_only = grpc(json!({"clientCertificateSecretRef": null}));
     let certificate_only = grpc(json!({"certificateAuthority": null}));
@@ -241,6 +328,36 @@ fn transport() -> Vec<Row> {
             "keycloak.adminURL must be https",
             [create(keycloak(&json!({}))), insecure("AdminAPI", plain_admin.clone())],
             [create(plain_admin.clone()), insecure("Discovery", plain_admin)],
+        ),
+        row(
+            "authentik.publicURL must be https",
+            [
+                create(authentik(&json!({}))),
+                insecure("Discovery", plain_public.clone()),
+                create({
+                    let mut patch = plain_both.clone();
+                    patch["insecureTransport"] = json!({"allowed": ["Discovery", "AdminAPI"]});
+                    patch
+                }),
+            ],
+            [
+                create(plain_public.clone()),
+                insecure("AdminAPI", plain_public),
+                insecure("AdminAPI", plain_both.clone()),
+            ],
+        ),
+        row(
+            "authentik.adminURL, or publicURL in its place, must be https",
+            [
+                create(authentik(&json!({}))),
+                create(authentik(&json!({"adminURL": null}))),
+                insecure("AdminAPI", plain_inside.clone()),
+            ],
+            [
+                create(plain_inside.clone()),
+                insecure("Discovery", plain_inside),
+                insecure("Discovery", plain_both),
+            ],
         ),
         row(
             "dex.grpc needs certificateAuthority and clientCertificateSecretRef",
@@ -344,6 +461,12 @@ fn references() -> Vec<Row> {
         "keycloak.credentials.password.passwordSecretRef",
         &|reference| create(keycloak_password(&json!({"passwordSecretRef": reference}))),
     ));
+    rows.extend(reference("authentik.certificateAuthority", &|reference| {
+        create(authentik(&json!({"certificateAuthority": reference})))
+    }));
+    rows.extend(reference("authentik.tokenSecretRef", &|reference| {
+        create(authentik(&json!({"tokenSecretRef": reference})))
+    }));
     rows
 }
 
@@ -367,6 +490,7 @@ fn reference(field: &str, patch: &dyn Fn(Value) -> Attempt) -> [Row; 2] {
 fn shapes() -> Vec<Row> {
     let authority = |name: &str| create(json!({"issuer": {"issuerCertificateAuthority": {"name": name}}}));
     let client_id = |id: &str| credentials(json!({"clientCredentials": {"clientID": id}}));
+    let key = |name: &str| create(authentik(&json!({"signingKey": name})));
     let certificate = |name: &str| create(grpc(json!({"clientCertificateSecretRef": {"name": name}})));
     let timeout = |text: &str| create(json!({"adminAPI": {"timeout": text}}));
     let resync = |text: &str| create(json!({"resyncInterval": text}));
@@ -415,6 +539,16 @@ fn shapes() -> Vec<Row> {
             [client_id("oidc-operator"), client_id("a:b c\\~")],
             [client_id("a\n"), client_id("\u{fc}"), client_id("a\u{7f}")],
         ),
+        slug("authorizationFlow"),
+        slug("invalidationFlow"),
+        row(
+            "authentik.signingKey must hold no control characters",
+            [
+                key("authentik Self-signed Certificate"),
+                key("K\u{fc}che & S\u{f6}hne, 2026"),
+            ],
+            [key("a\nb"), key("a\u{85}"), key("a\u{202e}b")],
+        ),
         row(
             "adminAPI.timeout must be between 1s and 60s",
             [timeout("1s"), timeout("1000ms"), timeout("60s"), timeout("1m")],
@@ -426,6 +560,22 @@ fn shapes() -> Vec<Row> {
             [resync("4s"), resync("24h1s"), resync("99999h")],
         ),
     ]
+}
+
+fn slug(field: &str) -> Row {
+    let slug = |slug: &str| create(authentik(&json!({field: slug})));
+    row(
+        format!("authentik.{field} must be a slug"),
+        [slug("default-provider-authorization-explicit-consent"), slug("-_A9")],
+        [
+            slug("a b"),
+            slug("a/b"),
+            slug("../a"),
+            slug("a?b"),
+            slug("\u{fc}"),
+            slug("a\n"),
+        ],
+    )
 }
 
 fn realm(field: &str, realm: &dyn Fn(&str) -> Attempt) -> Row {

@@ -72,6 +72,17 @@ pub(crate) fn keycloak_password(patch: &Value) -> Value {
     keycloak(&json!({"credentials": {"type": "Password", "password": password, "clientCredentials": null}}))
 }
 
+/// The patch that makes the base OIDCProvider one of authentik, with `patch` on its block.
+pub(crate) fn authentik(patch: &Value) -> Value {
+    let mut block = json!({
+        "publicURL": "https://auth.example.com",
+        "adminURL": "https://authentik-server.authentik.svc",
+        "tokenSecretRef": {"name": "authentik-token", "key": "token"},
+    });
+    merge(&mut block, patch);
+    json!({"type": "Authentik", "dex": null, "issuer": {"issuerURL": null}, "authentik": block})
+}
+
 /// An object that is created, or updated from `before`.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {

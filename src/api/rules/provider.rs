@@ -28,6 +28,10 @@ pub const PROVIDER_RULES: &[&[CelRule]] = &[
         "spec.keycloak.credentials.password.passwordSecretRef",
         "keycloak.credentials.password.passwordSecretRef"
     ),
+    server_url!("spec.authentik.publicURL", "authentik.publicURL"),
+    server_url!("spec.authentik.adminURL", "authentik.adminURL"),
+    certificate_authority!("spec.authentik.certificateAuthority", "authentik.certificateAuthority"),
+    secret_key!("spec.authentik.tokenSecretRef", "authentik.tokenSecretRef"),
     SHAPES,
 ];
 
@@ -53,6 +57,22 @@ const FIXED: &[CelRule] = &[
         "!has(self.keycloak) || !has(oldSelf.keycloak) || self.keycloak.realm == oldSelf.keycloak.realm",
         "keycloak.realm is immutable: make a new OIDCProvider",
     ),
+    rule(
+        "spec",
+        "!has(self.authentik) || !has(oldSelf.authentik) || self.authentik.publicURL == oldSelf.authentik.publicURL",
+        "authentik.publicURL is immutable: make a new OIDCProvider",
+    ),
+    // Writing down what holds anyway changes nothing.
+    rule(
+        "spec",
+        "!has(self.authentik) || !has(oldSelf.authentik) || (has(self.authentik.subMode) ? self.authentik.subMode : 'hashed_user_id') == (has(oldSelf.authentik.subMode) ? oldSelf.authentik.subMode : 'hashed_user_id')",
+        "authentik.subMode is immutable: make a new OIDCProvider",
+    ),
+    rule(
+        "spec",
+        "!has(self.authentik) || !has(oldSelf.authentik) || (has(self.authentik.issuerMode) ? self.authentik.issuerMode : 'per_provider') == (has(oldSelf.authentik.issuerMode) ? oldSelf.authentik.issuerMode : 'per_provider')",
+        "authentik.issuerMode is immutable: make a new OIDCProvider",
+    ),
 ];
 
 /// What goes together.
@@ -69,8 +89,18 @@ const UNIONS: &[CelRule] = &[
     ),
     rule(
         "spec",
+        "(self.type == 'Authentik') == has(self.authentik)",
+        "authentik must be set if, and only if, type is Authentik",
+    ),
+    rule(
+        "spec",
         "!(self.type in ['Dex', 'Keycloak']) || has(self.issuer.issuerURL)",
         "issuer.issuerURL is required with types Dex and Keycloak",
+    ),
+    rule(
+        "spec",
+        "self.type != 'Authentik' || (!has(self.issuer.issuerURL) && !has(self.issuer.internal))",
+        "issuer.issuerURL and issuer.internal must not be set with type Authentik: the issuer belongs to the application and follows from authentik.publicURL",
     ),
     rule(
         "spec.issuer.internal",
@@ -113,6 +143,16 @@ const TRANSPORT: &[CelRule] = &[
     ),
     rule(
         "spec",
+        "!has(self.authentik) || self.authentik.publicURL.startsWith('https://') || (has(self.insecureTransport) && 'Discovery' in self.insecureTransport.allowed)",
+        "authentik.publicURL must be https, unless insecureTransport.allowed holds Discovery (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.authentik) || (has(self.authentik.adminURL) ? self.authentik.adminURL : self.authentik.publicURL).startsWith('https://') || (has(self.insecureTransport) && 'AdminAPI' in self.insecureTransport.allowed)",
+        "authentik.adminURL, or publicURL in its place, must be https, unless insecureTransport.allowed holds AdminAPI (development only)",
+    ),
+    rule(
+        "spec",
         "!has(self.dex) || !has(self.dex.grpc) || (has(self.dex.grpc.certificateAuthority) && has(self.dex.grpc.clientCertificateSecretRef)) || (has(self.insecureTransport) && 'AdminAPI' in self.insecureTransport.allowed)",
         "dex.grpc needs certificateAuthority and clientCertificateSecretRef (mutual TLS is Dex's only protection), unless insecureTransport.allowed holds AdminAPI (development only)",
     ),
@@ -139,6 +179,9 @@ const SHAPES: &[CelRule] = &[
     ),
     realm!("spec.keycloak.realm", "keycloak.realm"),
     realm!("spec.keycloak.authRealm", "keycloak.authRealm"),
+    slug!("spec.authentik.authorizationFlow", "authentik.authorizationFlow"),
+    slug!("spec.authentik.invalidationFlow", "authentik.invalidationFlow"),
+    one_line!("spec.authentik.signingKey", "authentik.signingKey"),
     rule(
         "spec.keycloak.credentials.clientCredentials.clientID",
         "self.matches('^[ -~]+$')",

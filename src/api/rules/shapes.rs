@@ -62,6 +62,20 @@ macro_rules! realm {
     };
 }
 
+/// A slug of authentik: Django's `SlugField`.
+macro_rules! slug {
+    ($path:literal, $field:literal) => {
+        rule(
+            $path,
+            "self.matches('^[-_a-zA-Z0-9]+$')",
+            concat!(
+                $field,
+                " must be a slug: letters, digits, '-' and '_', as in the flow's address"
+            ),
+        )
+    };
+}
+
 /// Labels and annotations of others, on which other programs act.
 macro_rules! foreign_keys {
     ($path:expr, $field:expr) => {

@@ -15,11 +15,14 @@ use crate::{
     api::{
         Reason,
         common::{CA_BUNDLE_KEY, CertificateAuthorityKind, CertificateAuthorityReference},
-        provider::{DexGrpc, InsecurePart, KeycloakCredentialsType, KeycloakSpec, OIDCProviderSpec, ProviderType},
+        provider::{
+            AuthentikSpec, DexGrpc, InsecurePart, KeycloakCredentialsType, KeycloakSpec, OIDCProviderSpec, ProviderType,
+        },
     },
     domain::{IdpError, digest, duration, pem::CaBundle},
     idp::{
         ClientIdentity, Driver, Transport,
+        authentik::{AuthentikConfig, AuthentikDriver, Settings},
         dex::{AdminTls, DexDriver},
         http::HttpClient,
         keycloak::{AdminCredentials, KeycloakConfig, KeycloakDriver},
@@ -32,6 +35,14 @@ use crate::{
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Unless `spec.adminAPI.maxInFlight` says otherwise.
 const DEFAULT_IN_FLIGHT: i32 = 8;
+/// The same for an authentik: it is slow, and more calls under way gain nothing.
+const DEFAULT_IN_FLIGHT_AUTHENTIK: i32 = 4;
+/// Unless `spec.authentik.authorizationFlow` says otherwise: authentik's own, which does not ask for consent.
+const DEFAULT_AUTHORIZATION_FLOW: &str = "default-provider-authorization-implicit-consent";
+/// Unless `spec.authentik.invalidationFlow` says otherwise: authentik's own, which ends the session with the application.
+const DEFAULT_INVALIDATION_FLOW: &str = "default-provider-invalidation-flow";
+/// Unless `spec.authentik.signingKey` says otherwise: the key pair that authentik makes at its first start.
+const DEFAULT_SIGNING_KEY: &str = "authentik Self-signed Certificate";
 /// Unless `spec.adminAPI.requestsPerSecond` says otherwise.
 const DEFAULT_RATE: i32 = 50;
 /// Unless `spec.resyncInterval` says otherwise.
@@ -60,7 +71,10 @@ pub fn discovery_url(spec: &OIDCProviderSpec) -> Option<&str> {
 /// The limits of `spec.adminAPI`.
 fn limits(spec: &OIDCProviderSpec) -> Limits {
     let given = spec.admin_api.as_ref();
-    let in_flight = given.and_then(|admin| admin.max_in_flight).unwrap_or(DEFAULT_IN_FLIGHT);
+    let in_flight = given.and_then(|admin| admin.max_in_flight).unwrap_or(match spec.type_ {
+        ProviderType::Authentik => DEFAULT_IN_FLIGHT_AUTHENTIK,
+        ProviderType::Dex | ProviderType::Keycloak => DEFAULT_IN_FLIGHT,
+    });
     let rate = given
         .and_then(|admin| admin.requests_per_second)
         .unwrap_or(DEFAULT_RATE);
@@ -74,6 +88,28 @@ fn limits(spec: &OIDCProviderSpec) -> Limits {
             .and_then(|admin| admin.timeout.as_deref())
             .and_then(duration::parse)
             .unwrap_or(DEFAULT_TIMEOUT),
+    }
+}
+
+/// What all clients of an authentik share, with the defaults.
+pub fn authentik_settings(spec: Option<&AuthentikSpec>) -> Settings {
+    let text = |given: Option<&String>, default: &str| given.map_or_else(|| default.to_owned(), Clone::clone);
+    Settings {
+        public_url: spec
+            .map(|spec| spec.public_url.trim_end_matches('/').to_owned())
+            .unwrap_or_default(),
+        authorization_flow: text(
+            spec.and_then(|spec| spec.authorization_flow.as_ref()),
+            DEFAULT_AUTHORIZATION_FLOW,
+        ),
+        invalidation_flow: text(
+            spec.and_then(|spec| spec.invalidation_flow.as_ref()),
+            DEFAULT_INVALIDATION_FLOW,
+        ),
+        signing_key: text(spec.and_then(|spec| spec.signing_key.as_ref()), DEFAULT_SIGNING_KEY),
+        sub_mode: spec.and_then(|spec| spec.sub_mode).unwrap_or_default(),
+        issuer_mode: spec.and_then(|spec| spec.issuer_mode).unwrap_or_default(),
+        email_verified: spec.and_then(|spec| spec.email_verified).unwrap_or_default(),
     }
 }
 
@@ -124,6 +160,13 @@ pub enum AdminReferences {
         /// The operator's account.
         credentials: AdminCredentials,
     },
+    /// Authentik's REST API.
+    Authentik {
+        /// CA of its certificate.
+        ca: Option<CaBundle>,
+        /// The operator's token.
+        token: SecretString,
+    },
     /// What the type needs is not in the spec: an object from before the CRD's rules.
     Nothing,
 }
@@ -158,10 +201,12 @@ pub async fn references(context: &Context, namespace: &str, spec: &OIDCProviderS
         (Ok(public), Ok(internal)) => Ok(IssuerTrust::new(public, internal)),
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
-    let (ca, credentials) = match (spec.dex.as_ref().and_then(|dex| dex.grpc.as_ref()), &spec.keycloak) {
-        (Some(grpc), _) => dex(reader, grpc).await?,
-        (None, Some(keycloak)) => self::keycloak(reader, keycloak).await?,
-        (None, None) => (Ok(None), Ok(Account::Nothing)),
+    let grpc = spec.dex.as_ref().and_then(|dex| dex.grpc.as_ref());
+    let (ca, credentials) = match (grpc, &spec.keycloak, &spec.authentik) {
+        (Some(grpc), ..) => dex(reader, grpc).await?,
+        (None, Some(keycloak), _) => self::keycloak(reader, keycloak).await?,
+        (None, None, Some(authentik)) => self::authentik(reader, authentik).await?,
+        (None, None, None) => (Ok(None), Ok(Account::Nothing)),
     };
     let credentials_gone = matches!(&credentials, Err(problem) if problem.reason == Reason::SecretNotFound);
     let admin = match (ca, credentials) {
@@ -169,6 +214,7 @@ pub async fn references(context: &Context, namespace: &str, spec: &OIDCProviderS
         (_, Err(problem)) | (Err(problem), Ok(_)) => Err(problem),
         (Ok(ca), Ok(Account::Dex(identity))) => Ok(AdminReferences::Dex { ca, identity }),
         (Ok(ca), Ok(Account::Keycloak(credentials))) => Ok(AdminReferences::Keycloak { ca, credentials }),
+        (Ok(ca), Ok(Account::Authentik(token))) => Ok(AdminReferences::Authentik { ca, token }),
         (Ok(_), Ok(Account::Nothing)) => Ok(AdminReferences::Nothing),
     };
     Ok(References {
@@ -182,6 +228,7 @@ pub async fn references(context: &Context, namespace: &str, spec: &OIDCProviderS
 enum Account {
     Dex(Option<ClientIdentity>),
     Keycloak(AdminCredentials),
+    Authentik(SecretString),
     Nothing,
 }
 
@@ -241,14 +288,28 @@ async fn keycloak(reader: Reader<'_>, spec: &KeycloakSpec) -> Result<Admin, Kube
     Ok((ca, account.map(Account::Keycloak)))
 }
 
+async fn authentik(reader: Reader<'_>, spec: &AuthentikSpec) -> Result<Admin, KubeError> {
+    let ca = reader
+        .certificate_authority(
+            "spec.authentik.certificateAuthority",
+            spec.certificate_authority.as_ref(),
+        )
+        .await?;
+    let token = reader
+        .secret_text("spec.authentik.tokenSecretRef", &spec.token_secret_ref)
+        .await?;
+    Ok((ca, token.map(Account::Authentik)))
+}
+
 /// What a driver is built from: a change of any of it asks for a new one. Holds digests only.
 pub fn fingerprint(spec: &OIDCProviderSpec, references: &References) -> String {
     let hashed = |secret: &SecretString| digest::sha256_hex(secret.expose_secret().as_bytes());
     let pem = |ca: &Option<CaBundle>| ca.as_ref().map(CaBundle::to_pem).unwrap_or_default();
     let mut parts = vec![format!(
-        "{:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?}",
         spec.dex,
         spec.keycloak,
+        spec.authentik,
         limits(spec),
         spec.insecure_transport
     )];
@@ -274,6 +335,7 @@ pub fn fingerprint(spec: &OIDCProviderSpec, references: &References) -> String {
                 }
             }
         }
+        Ok(AdminReferences::Authentik { ca, token }) => parts.extend([pem(ca), hashed(token)]),
         Ok(AdminReferences::Nothing) | Err(_) => {}
     }
     digest::sha256_hex(parts.join("\u{0}").as_bytes())
@@ -310,12 +372,12 @@ pub fn driver(
         identity: identity.clone(),
     };
     let grpc = spec.dex.as_ref().and_then(|dex| dex.grpc.as_ref());
-    let driver: Result<Box<dyn Driver>, IdpError> = match (admin, grpc, &spec.keycloak) {
-        (AdminReferences::Dex { ca, identity }, Some(grpc), _) => {
+    let driver: Result<Box<dyn Driver>, IdpError> = match (admin, grpc, &spec.keycloak, &spec.authentik) {
+        (AdminReferences::Dex { ca, identity }, Some(grpc), ..) => {
             DexDriver::new(&grpc.address, admin_tls(grpc), &transport(ca, identity), issuer)
                 .map(|dex| Box::new(dex) as Box<dyn Driver>)
         }
-        (AdminReferences::Keycloak { ca, credentials }, _, Some(keycloak)) => {
+        (AdminReferences::Keycloak { ca, credentials }, _, Some(keycloak), _) => {
             let config = KeycloakConfig {
                 admin_url: keycloak.admin_url.clone(),
                 realm: keycloak.realm.clone(),
@@ -325,11 +387,21 @@ pub fn driver(
             KeycloakDriver::new(&config, &transport(ca, &None), issuer)
                 .map(|keycloak| Box::new(keycloak) as Box<dyn Driver>)
         }
+        (AdminReferences::Authentik { ca, token }, .., Some(authentik)) => {
+            let config = AuthentikConfig {
+                admin_url: authentik.admin_url().to_owned(),
+                token: token.clone(),
+                settings: authentik_settings(Some(authentik)),
+            };
+            AuthentikDriver::new(&config, &transport(ca, &None), issuer)
+                .map(|authentik| Box::new(authentik) as Box<dyn Driver>)
+        }
         // The CRD's rules exclude it; an object from before them is not a reason to fail.
         _ => {
             let needed = match spec.type_ {
                 ProviderType::Dex => "spec.dex.grpc",
                 ProviderType::Keycloak => "spec.keycloak with credentials",
+                ProviderType::Authentik => "spec.authentik",
             };
             return Err(AdminProblem::Reference(BadReference {
                 reason: Reason::InvalidObject,
@@ -364,14 +436,16 @@ pub fn insecure(spec: &OIDCProviderSpec) -> Vec<&'static str> {
         Some(AdminTls::Mutual) | None => {}
     }
     let is_plain = |url: &str| url.starts_with("http://");
-    if spec
-        .keycloak
-        .as_ref()
-        .is_some_and(|keycloak| is_plain(&keycloak.admin_url))
+    let keycloak = spec.keycloak.as_ref().map(|keycloak| keycloak.admin_url.as_str());
+    let authentik = spec.authentik.as_ref();
+    if keycloak
+        .or(authentik.map(AuthentikSpec::admin_url))
+        .is_some_and(is_plain)
     {
         found.push("the admin API and the operator's own credentials (http)");
     }
-    let public = spec.issuer.issuer_url.as_deref();
+    let issuer = spec.issuer.issuer_url.as_deref();
+    let public = issuer.or(authentik.map(|authentik| authentik.public_url.as_str()));
     if public.into_iter().chain(discovery_url(spec)).any(is_plain) {
         found.push("the issuer and its discovery document (http)");
     }
@@ -379,4 +453,106 @@ pub fn insecure(spec: &OIDCProviderSpec) -> Vec<&'static str> {
         found.push("endpoints of the discovery document (may be http)");
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::authentik::{EmailVerified, IssuerMode, SubMode};
+
+    fn spec(authentik: Value) -> OIDCProviderSpec {
+        let mut block =
+            json!({"publicURL": "https://auth.example.com/", "tokenSecretRef": {"name": "t", "key": "token"}});
+        for (field, value) in authentik.as_object().unwrap() {
+            block[field] = value.clone();
+        }
+        serde_json::from_value(json!({"type": "Authentik", "issuer": {}, "authentik": block})).unwrap()
+    }
+
+    #[test]
+    fn settings_of_authentik_have_its_own_defaults() {
+        let settings = |authentik| authentik_settings(spec(authentik).authentik.as_ref());
+        let default = Settings {
+            public_url: "https://auth.example.com".to_owned(),
+            authorization_flow: "default-provider-authorization-implicit-consent".to_owned(),
+            invalidation_flow: "default-provider-invalidation-flow".to_owned(),
+            signing_key: "authentik Self-signed Certificate".to_owned(),
+            sub_mode: SubMode::HashedUserId,
+            issuer_mode: IssuerMode::PerProvider,
+            email_verified: EmailVerified::Default,
+        };
+        assert_eq!(settings(json!({})), default);
+        let given = json!({
+            "authorizationFlow": "ask", "invalidationFlow": "leave", "signingKey": "ours", "subMode": "user_email",
+            "issuerMode": "global", "emailVerified": "AlwaysTrue",
+        });
+        assert_eq!(
+            settings(given),
+            Settings {
+                public_url: default.public_url,
+                authorization_flow: "ask".to_owned(),
+                invalidation_flow: "leave".to_owned(),
+                signing_key: "ours".to_owned(),
+                sub_mode: SubMode::UserEmail,
+                issuer_mode: IssuerMode::Global,
+                email_verified: EmailVerified::AlwaysTrue,
+            }
+        );
+    }
+
+    #[test]
+    fn an_authentik_gets_fewer_calls_at_once() {
+        let mut authentik = spec(json!({}));
+        let dex = serde_json::from_value(json!({"type": "Dex", "issuer": {"issuerURL": "https://dex"}})).unwrap();
+        assert_eq!((limits(&authentik).max_in_flight, limits(&dex).max_in_flight), (4, 8));
+        authentik.admin_api = serde_json::from_value(json!({"maxInFlight": 9})).unwrap();
+        assert_eq!(limits(&authentik).max_in_flight, 9);
+    }
+
+    #[test]
+    fn plain_http_of_authentik_is_told_where_it_is_used() {
+        const ADMIN: &str = "the admin API and the operator's own credentials (http)";
+        const ISSUER: &str = "the issuer and its discovery document (http)";
+        for (urls, expected) in [
+            (json!({}), vec![]),
+            (json!({"adminURL": "http://inside"}), vec![ADMIN]),
+            (
+                json!({"publicURL": "http://outside", "adminURL": "https://inside"}),
+                vec![ISSUER],
+            ),
+            (json!({"publicURL": "http://outside"}), vec![ADMIN, ISSUER]),
+        ] {
+            assert_eq!(insecure(&spec(urls)), expected);
+        }
+    }
+
+    #[test]
+    fn whatever_an_authentik_is_reached_by_asks_for_a_new_driver() {
+        let of = |spec: &OIDCProviderSpec, token: &str| {
+            let references = References {
+                issuer: Ok(IssuerTrust::default()),
+                admin: Ok(AdminReferences::Authentik {
+                    ca: None,
+                    token: SecretString::from(token),
+                }),
+                credentials_gone: false,
+            };
+            fingerprint(spec, &references)
+        };
+        let one = of(&spec(json!({})), "token");
+        assert_eq!(one, of(&spec(json!({})), "token"));
+        assert_ne!(one, of(&spec(json!({})), "another"));
+        for change in [
+            json!({"adminURL": "https://inside"}),
+            json!({"authorizationFlow": "ask"}),
+            json!({"signingKey": "ours"}),
+            json!({"emailVerified": "AlwaysTrue"}),
+        ] {
+            assert_ne!(one, of(&spec(change), "token"));
+        }
+    }
 }

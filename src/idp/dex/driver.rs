@@ -284,6 +284,7 @@ impl Driver for DexDriver {
             version: Some(bounded(&version.server)),
             api_version: Some(version.api),
             bulk_list: version.api >= API_WITH_LIST,
+            signing_algorithms: None,
             scopes: None,
         })
     }

@@ -420,6 +420,7 @@ mod tests {
             ca_expiry: None,
             insecure_endpoints_allowed: false,
             scopes: None,
+            server_version: None,
         }
     }
 

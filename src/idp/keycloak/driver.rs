@@ -300,6 +300,7 @@ impl Driver for KeycloakDriver {
             version: None,
             api_version: None,
             bulk_list: true,
+            signing_algorithms: None,
             scopes: (!scopes.is_empty()).then(|| scopes.keys().cloned().collect()),
         })
     }

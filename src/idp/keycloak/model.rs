@@ -301,6 +301,7 @@ mod tests {
             ca_expiry: None,
             insecure_endpoints_allowed: false,
             scopes: Some(set(&["profile", "email", "phone"])),
+            server_version: None,
         }
     }
 

@@ -267,6 +267,7 @@ impl Driver for MemoryDriver {
                 version: Some("1".to_owned()),
                 api_version: None,
                 bulk_list: state.bulk_list,
+                signing_algorithms: None,
                 scopes: None,
             })
         })

@@ -1,0 +1,656 @@
+//! A client in normal form, field by field, and the bodies that set those fields.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    claims::{self, EMAIL, WantedMapping},
+    model::Settings,
+    wire::{Application, Mapping, Provider, RedirectUri},
+};
+use crate::domain::{
+    ClientSecret, ClientType, DesiredClient, Fields, GrantType, LogoutChannel, Mark, ObservedClient, ObservedSecret,
+    authentik::EmailVerified,
+    client::{FIELD_TYPE, OFFLINE_ACCESS, OPENID},
+    model::{CLIENT_ID, MARK, SECRET},
+};
+
+/// Prefix of fields: a scope mapping of the operator's.
+pub(super) const CLAIMS: &str = "claims.";
+/// The application's slug.
+pub(super) const APPLICATION: &str = "application";
+pub(super) const DISPLAY_NAME: &str = "displayName";
+pub(super) const DESCRIPTION: &str = "description";
+pub(super) const HOMEPAGE_URI: &str = "homepageURI";
+pub(super) const LOGO_URI: &str = "logoURI";
+const REDIRECT_URIS: &str = "redirectURIs";
+const POST_LOGOUT_REDIRECT_URIS: &str = "postLogoutRedirectURIs";
+const GRANT_TYPES: &str = "grantTypes";
+const SCOPES: &str = "scopes";
+const LOGOUT: &str = "logout";
+const ACCESS_TOKEN_LIFETIME: &str = "tokenLifetimes.accessToken";
+const REFRESH_TOKEN_LIFETIME: &str = "tokenLifetimes.refreshToken";
+/// The operator's scope mappings that the provider uses.
+const USED_CLAIMS: &str = "usedClaims";
+// What the OIDCProvider says for all.
+const AUTHORIZATION_FLOW: &str = "authorizationFlow";
+const INVALIDATION_FLOW: &str = "invalidationFlow";
+const SIGNING_KEY: &str = "signingKey";
+const SUB_MODE: &str = "subMode";
+const ISSUER_MODE: &str = "issuerMode";
+/// Claims belong into ID tokens, too.
+const CLAIMS_IN_ID_TOKEN: &str = "claimsInIDToken";
+// Powers, and hindrances, that no spec can ask for yet.
+const FEDERATION: &str = "jwtFederation";
+const ENCRYPTION_KEY: &str = "encryptionKey";
+
+/// Fields of the application but for [`APPLICATION`]; a list of providers shows none but the name.
+pub(super) const OF_APPLICATION: &[&str] = &[DISPLAY_NAME, DESCRIPTION, HOMEPAGE_URI, LOGO_URI];
+/// Those of them that only the application itself shows.
+pub(super) const DETAILS: &[&str] = &[DESCRIPTION, HOMEPAGE_URI, LOGO_URI];
+
+/// [`ObservedClient::handles`]: the provider's number.
+pub(super) const HANDLE_PROVIDER: &str = "provider";
+/// [`ObservedClient::handles`]: the slug of its application, as it is.
+pub(super) const HANDLE_SLUG: &str = "slug";
+/// [`ObservedClient::handles`]: mappings of others that the provider uses; they stay.
+const HANDLE_OTHERS: &str = "otherMappings";
+/// Prefix of [`ObservedClient::handles`]: fields that were not shown.
+const HIDDEN: &str = "hidden.";
+
+/// Where a list of redirect URIs would be empty: authentik then takes the first that is used. Nobody owns this name (RFC 6761,
+/// section 6.4).
+const NOWHERE: &str = "https://nowhere.invalid/";
+const STRICT: &str = "strict";
+const LOGOUT_TYPE: &str = "logout";
+/// Lifetimes that authentik gives where none is set. They are sent, so that nothing depends on a release's default.
+const DEFAULT_ACCESS_SECONDS: u64 = 3600;
+const DEFAULT_REFRESH_SECONDS: u64 = 30 * 86400;
+
+/// Slugs longer than this were refused before 2025.12.
+const MAX_SLUG: usize = 50;
+/// Paths of authentik's own beside the applications (`/application/o/authorize/`).
+const RESERVED_SLUGS: &[&str] = &["authorize", "token", "device", "userinfo", "introspect", "revoke"];
+
+/// The slug of a client's application: its client ID, with what a slug cannot hold as `-` and two hex digits.
+pub fn slug(client_id: &str) -> String {
+    let mut slug = String::new();
+    for byte in client_id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => slug.push(char::from(byte)),
+            _ => slug.push_str(&format!("-{byte:02x}")),
+        }
+    }
+    if slug.len() <= MAX_SLUG && !RESERVED_SLUGS.contains(&slug.as_str()) {
+        return slug;
+    }
+    let digest = Sha256::digest(client_id.as_bytes());
+    let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    slug.truncate(MAX_SLUG - 1 - hash.len());
+    format!("{slug}-{hash}")
+}
+
+/// The scopes whose mappings the client gets: whatever it may ask for.
+pub(super) fn scopes(desired: &DesiredClient) -> BTreeSet<&str> {
+    let asked = desired.scopes.iter().chain(&desired.optional_scopes);
+    let mut scopes: BTreeSet<&str> = asked.map(String::as_str).collect();
+    scopes.insert(OPENID);
+    if desired.uses(GrantType::RefreshToken) {
+        scopes.insert(OFFLINE_ACCESS);
+    }
+    scopes
+}
+
+/// Those that authentik's own mappings, or an administrator's, serve.
+fn their_scopes(desired: &DesiredClient, settings: &Settings) -> BTreeSet<String> {
+    scopes(desired)
+        .into_iter()
+        .filter(|scope| *scope != EMAIL || settings.email_verified == EmailVerified::Default)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What ids on the server stand for, as last looked up.
+#[derive(Clone, Default)]
+pub(super) struct Lookups {
+    pub(super) authorization_flow: String,
+    pub(super) invalidation_flow: String,
+    pub(super) signing_key: String,
+    /// Scope mappings by their id.
+    pub(super) mappings: BTreeMap<String, Mapping>,
+}
+
+impl Lookups {
+    /// The scopes that a client can be given.
+    pub(super) fn scopes(&self) -> BTreeSet<String> {
+        let theirs = self.mappings.values().filter(|mapping| claims::ours(mapping).is_none());
+        theirs.map(|mapping| mapping.scope_name.clone()).collect()
+    }
+
+    /// Scopes that the client is to have, and no mapping serves.
+    pub(super) fn missing_scopes(&self, desired: &DesiredClient, settings: &Settings) -> Vec<String> {
+        let wanted = their_scopes(desired, settings).into_iter();
+        wanted.filter(|scope| self.of_scope(scope).is_none()).collect()
+    }
+
+    /// The mapping that serves a scope: authentik's own before an administrator's, then by name.
+    fn of_scope(&self, scope: &str) -> Option<&Mapping> {
+        let theirs = self.mappings.values().filter(|mapping| claims::ours(mapping).is_none());
+        theirs
+            .filter(|mapping| mapping.scope_name == scope)
+            .min_by_key(|mapping| (mapping.managed.is_none(), &mapping.name))
+    }
+}
+
+/// Fields without the empty ones.
+#[derive(Default)]
+struct Collected(Fields);
+
+impl Collected {
+    fn put(&mut self, field: impl Into<String>, value: impl Into<String>) {
+        let value = value.into();
+        if !value.is_empty() {
+            self.0.insert(field.into(), value);
+        }
+    }
+}
+
+/// The client as the spec wants it.
+pub(super) fn wanted(desired: &DesiredClient, settings: &Settings) -> Fields {
+    let mut fields = Collected::default();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    fields.put(FIELD_TYPE, desired.client_type.as_str());
+    fields.put(APPLICATION, slug(&desired.client_id));
+    fields.put(DISPLAY_NAME, display_name(desired));
+    fields.put(DESCRIPTION, text(&desired.description));
+    fields.put(HOMEPAGE_URI, text(&desired.homepage_uri));
+    fields.put(LOGO_URI, text(&desired.logo_uri));
+    fields.put(REDIRECT_URIS, sorted(&desired.redirect_uris));
+    fields.put(POST_LOGOUT_REDIRECT_URIS, sorted(&desired.post_logout_redirect_uris));
+    fields.put(
+        GRANT_TYPES,
+        sorted(desired.grant_types.iter().map(|grant| grant.as_str())),
+    );
+    fields.put(SCOPES, sorted(their_scopes(desired, settings)));
+    let (uri, method) = logout(desired);
+    fields.put(LOGOUT, logout_text(uri, method));
+    fields.put(ACCESS_TOKEN_LIFETIME, access_seconds(desired).to_string());
+    fields.put(REFRESH_TOKEN_LIFETIME, refresh_seconds(desired).to_string());
+    let mappings = claims::wanted(desired, settings.email_verified);
+    fields.put(USED_CLAIMS, sorted(mappings.iter().map(|mapping| &mapping.key)));
+    for mapping in mappings {
+        fields.put(format!("{CLAIMS}{}", mapping.key), mapping.normal());
+    }
+    fields.put(AUTHORIZATION_FLOW, &settings.authorization_flow);
+    fields.put(INVALIDATION_FLOW, &settings.invalidation_flow);
+    fields.put(SIGNING_KEY, &settings.signing_key);
+    fields.put(SUB_MODE, settings.sub_mode.as_str());
+    fields.put(ISSUER_MODE, settings.issuer_mode.as_str());
+    fields.put(CLAIMS_IN_ID_TOKEN, "true");
+    fields.0
+}
+
+/// An application must have a name.
+fn display_name(desired: &DesiredClient) -> String {
+    desired
+        .display_name
+        .clone()
+        .unwrap_or_else(|| desired.client_id.clone())
+}
+
+fn sorted<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> String {
+    let set: BTreeSet<String> = values.into_iter().map(|value| value.as_ref().to_owned()).collect();
+    set.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+fn logout(desired: &DesiredClient) -> (&str, &'static str) {
+    desired.logout.as_ref().map_or(("", "backchannel"), |logout| {
+        let method = match logout.channel {
+            LogoutChannel::Back => "backchannel",
+            LogoutChannel::Front => "frontchannel",
+        };
+        (logout.uri.as_str(), method)
+    })
+}
+
+fn logout_text(uri: &str, method: &str) -> String {
+    if uri.is_empty() {
+        String::new()
+    } else {
+        format!("{method} {uri}")
+    }
+}
+
+fn access_seconds(desired: &DesiredClient) -> u64 {
+    desired
+        .lifetimes
+        .access
+        .map_or(DEFAULT_ACCESS_SECONDS, |lifetime| lifetime.as_secs())
+}
+
+fn refresh_seconds(desired: &DesiredClient) -> u64 {
+    desired
+        .lifetimes
+        .refresh
+        .map_or(DEFAULT_REFRESH_SECONDS, |lifetime| lifetime.as_secs())
+}
+
+/// `hours=1;minutes=2` in seconds; what is no such text stays what it is.
+fn validity(text: &str) -> String {
+    let unit = |unit: &str| match unit {
+        "seconds" => Some(1),
+        "minutes" => Some(60),
+        "hours" => Some(3600),
+        "days" => Some(86400),
+        "weeks" => Some(7 * 86400),
+        _ => None,
+    };
+    let seconds = text.split(';').map(|part| {
+        let (name, number) = part.split_once('=')?;
+        number.trim().parse::<u64>().ok()?.checked_mul(unit(name.trim())?)
+    });
+    seconds
+        .sum::<Option<u64>>()
+        .map_or_else(|| text.to_owned(), |seconds| seconds.to_string())
+}
+
+/// A client as authentik shows it. `mappings` are the operator's for this client, by their key, used or not.
+pub(super) fn observe(
+    provider: &Provider,
+    application: Option<&Application>,
+    mappings: &[Mapping],
+    lookups: &Lookups,
+    settings: &Settings,
+) -> ObservedClient {
+    let mut fields = Collected::default();
+    let mut handles = BTreeMap::new();
+    let confidential = provider.client_type == "confidential";
+    let kind = if confidential {
+        ClientType::Confidential
+    } else {
+        ClientType::Public
+    };
+    fields.put(FIELD_TYPE, kind.as_str());
+    let logs_out = |uri: &&RedirectUri| uri.redirect_uri_type.as_deref() == Some(LOGOUT_TYPE);
+    let (logouts, logins): (Vec<&RedirectUri>, Vec<&RedirectUri>) = provider.redirect_uris.iter().partition(logs_out);
+    fields.put(REDIRECT_URIS, addresses(&logins));
+    fields.put(POST_LOGOUT_REDIRECT_URIS, addresses(&logouts));
+    match &provider.grant_types {
+        Some(grants) => fields.put(GRANT_TYPES, sorted(grants)),
+        None => hide(&mut handles, GRANT_TYPES),
+    }
+    match &provider.logout_uri {
+        Some(uri) => fields.put(
+            LOGOUT,
+            logout_text(uri, provider.logout_method.as_deref().unwrap_or_default()),
+        ),
+        None => hide(&mut handles, LOGOUT),
+    }
+    fields.put(ACCESS_TOKEN_LIFETIME, validity(&provider.access_token_validity));
+    fields.put(REFRESH_TOKEN_LIFETIME, validity(&provider.refresh_token_validity));
+    used_mappings(provider, mappings, lookups, &mut fields, &mut handles);
+    for mapping in mappings {
+        if let Some((_, key)) = claims::ours(mapping) {
+            let field = format!("{CLAIMS}{key}");
+            fields.put(field.clone(), claims::found(mapping));
+            handles.insert(field, mapping.pk.clone());
+        }
+    }
+    let named = |id: &Option<String>, known: &str, name: &str| match id.as_deref() {
+        None => "none".to_owned(),
+        Some(id) if id == known => name.to_owned(),
+        Some(_) => "another".to_owned(),
+    };
+    let flow = named(
+        &provider.authorization_flow,
+        &lookups.authorization_flow,
+        &settings.authorization_flow,
+    );
+    fields.put(AUTHORIZATION_FLOW, flow);
+    let flow = named(
+        &provider.invalidation_flow,
+        &lookups.invalidation_flow,
+        &settings.invalidation_flow,
+    );
+    fields.put(INVALIDATION_FLOW, flow);
+    fields.put(
+        SIGNING_KEY,
+        named(&provider.signing_key, &lookups.signing_key, &settings.signing_key),
+    );
+    fields.put(SUB_MODE, &provider.sub_mode);
+    fields.put(ISSUER_MODE, &provider.issuer_mode);
+    fields.put(CLAIMS_IN_ID_TOKEN, provider.include_claims_in_id_token.to_string());
+    if !provider.jwt_federation_sources.is_empty() || !provider.jwt_federation_providers.is_empty() {
+        fields.put(FEDERATION, "others may authenticate as this client");
+    }
+    if provider.encryption_key.is_some() {
+        fields.put(ENCRYPTION_KEY, "set");
+    }
+    handles.insert(HANDLE_PROVIDER.to_owned(), provider.pk.to_string());
+    if let Some(application) = application {
+        put_application(application, &mut fields, &mut handles);
+    } else if let Some(slug) = &provider.assigned_application_slug {
+        fields.put(APPLICATION, slug);
+        fields.put(
+            DISPLAY_NAME,
+            provider.assigned_application_name.clone().unwrap_or_default(),
+        );
+        handles.insert(HANDLE_SLUG.to_owned(), slug.clone());
+        for detail in DETAILS {
+            hide(&mut handles, detail);
+        }
+    }
+    let secret = match &provider.client_secret {
+        _ if !confidential => ObservedSecret::Absent,
+        Some(secret) => ObservedSecret::Shown(ClientSecret::new(secret.clone())),
+        None => ObservedSecret::NotShown,
+    };
+    ObservedClient {
+        client_id: provider.client_id.clone(),
+        remote_id: application
+            .map(|application| application.pk.clone())
+            .unwrap_or_default(),
+        marks: Mark::looks_like_one(&provider.name)
+            .then(|| provider.name.clone())
+            .into_iter()
+            .collect(),
+        secret,
+        disabled: false,
+        fields: fields.0,
+        handles,
+    }
+}
+
+/// What is left of a client, or stands in its way: an application without a provider of ours, or mappings alone.
+pub(super) fn remains(
+    client_id: &str,
+    application: Option<&Application>,
+    mappings: &[Mapping],
+    marks: Vec<String>,
+) -> ObservedClient {
+    let mut fields = Collected::default();
+    let mut handles = BTreeMap::new();
+    if let Some(application) = application {
+        put_application(application, &mut fields, &mut handles);
+        // It is not linked to a provider of this client.
+        fields.0.remove(APPLICATION);
+    }
+    for mapping in mappings {
+        if let Some((_, key)) = claims::ours(mapping) {
+            fields.put(format!("{CLAIMS}{key}"), claims::found(mapping));
+            handles.insert(format!("{CLAIMS}{key}"), mapping.pk.clone());
+        }
+    }
+    ObservedClient {
+        client_id: client_id.to_owned(),
+        remote_id: application
+            .map(|application| application.pk.clone())
+            .unwrap_or_default(),
+        marks,
+        secret: ObservedSecret::NotShown,
+        disabled: false,
+        fields: fields.0,
+        handles,
+    }
+}
+
+fn put_application(application: &Application, fields: &mut Collected, handles: &mut BTreeMap<String, String>) {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    fields.put(APPLICATION, &application.slug);
+    fields.put(DISPLAY_NAME, &application.name);
+    fields.put(DESCRIPTION, text(&application.meta_description));
+    fields.put(HOMEPAGE_URI, text(&application.meta_launch_url));
+    fields.put(LOGO_URI, text(&application.meta_icon));
+    handles.insert(HANDLE_SLUG.to_owned(), application.slug.clone());
+}
+
+fn addresses(uris: &[&RedirectUri]) -> String {
+    let uris = uris.iter().filter(|uri| uri.url != NOWHERE);
+    sorted(uris.map(|uri| match uri.matching_mode.as_str() {
+        STRICT => uri.url.clone(),
+        mode => format!("{mode}:{}", uri.url),
+    }))
+}
+
+/// Scopes and claims that the provider uses. Mappings that nobody can name stay as they are.
+fn used_mappings(
+    provider: &Provider,
+    mappings: &[Mapping],
+    lookups: &Lookups,
+    fields: &mut Collected,
+    handles: &mut BTreeMap<String, String>,
+) {
+    let mut scopes = BTreeSet::new();
+    let mut used = BTreeSet::new();
+    let mut others = BTreeSet::new();
+    for id in &provider.property_mappings {
+        let own = mappings.iter().find(|mapping| mapping.pk == *id);
+        match own.or_else(|| lookups.mappings.get(id)) {
+            Some(mapping) => match claims::ours(mapping) {
+                Some((_, key)) => used.insert(key.to_owned()),
+                None => scopes.insert(mapping.scope_name.clone()),
+            },
+            None => others.insert(id.clone()),
+        };
+    }
+    fields.put(SCOPES, sorted(scopes));
+    fields.put(USED_CLAIMS, sorted(used));
+    if !others.is_empty() {
+        handles.insert(HANDLE_OTHERS.to_owned(), sorted(others));
+    }
+}
+
+fn hide(handles: &mut BTreeMap<String, String>, field: &str) {
+    handles.insert(format!("{HIDDEN}{field}"), String::new());
+}
+
+/// Was a field not shown?
+pub(super) fn is_hidden(observed: &ObservedClient, field: &str) -> bool {
+    observed.handles.contains_key(&format!("{HIDDEN}{field}"))
+}
+
+/// The body of a new provider.
+pub(super) fn new_provider(
+    desired: &DesiredClient,
+    secret: Option<&ClientSecret>,
+    settings: &Settings,
+    lookups: &Lookups,
+    own: &BTreeMap<String, String>,
+) -> Value {
+    const ALL: &[&str] = &[
+        MARK,
+        CLIENT_ID,
+        SECRET,
+        FIELD_TYPE,
+        REDIRECT_URIS,
+        GRANT_TYPES,
+        SCOPES,
+        LOGOUT,
+        ACCESS_TOKEN_LIFETIME,
+        REFRESH_TOKEN_LIFETIME,
+        AUTHORIZATION_FLOW,
+        INVALIDATION_FLOW,
+        SIGNING_KEY,
+        SUB_MODE,
+        ISSUER_MODE,
+        CLAIMS_IN_ID_TOKEN,
+    ];
+    let mut body = Map::new();
+    for field in ALL {
+        set(&mut body, field, desired, secret, settings, lookups, own, &[]);
+    }
+    // Nothing stands there yet that it would clear.
+    if desired.logout.is_none() {
+        body.remove("logout_uri");
+        body.remove("logout_method");
+    }
+    Value::Object(body)
+}
+
+/// The body that changes these fields of a provider.
+pub(super) fn changed_provider<'a>(
+    fields: impl Iterator<Item = &'a str>,
+    observed: &ObservedClient,
+    desired: &DesiredClient,
+    secret: Option<&ClientSecret>,
+    settings: &Settings,
+    lookups: &Lookups,
+    own: &BTreeMap<String, String>,
+) -> Value {
+    let others: Vec<&str> = observed
+        .handles
+        .get(HANDLE_OTHERS)
+        .map(|ids| ids.split(' ').collect())
+        .unwrap_or_default();
+    let mut body = Map::new();
+    for field in fields {
+        set(&mut body, field, desired, secret, settings, lookups, own, &others);
+        // What was made for a public client is nobody's secret.
+        if field == FIELD_TYPE {
+            set(&mut body, SECRET, desired, secret, settings, lookups, own, &others);
+        }
+    }
+    Value::Object(body)
+}
+
+/// All that makes up a field of the provider.
+#[expect(clippy::too_many_arguments, reason = "all that a body is made of")]
+fn set(
+    body: &mut Map<String, Value>,
+    field: &str,
+    desired: &DesiredClient,
+    secret: Option<&ClientSecret>,
+    settings: &Settings,
+    lookups: &Lookups,
+    own: &BTreeMap<String, String>,
+    others: &[&str],
+) {
+    let mut put = |member: &str, value: Value| drop(body.insert(member.to_owned(), value));
+    match field {
+        MARK => put("name", json!(desired.mark.to_string())),
+        CLIENT_ID => put("client_id", json!(desired.client_id)),
+        // Never an empty one: it would be stored, and accepted.
+        SECRET => {
+            if let Some(secret) = secret.filter(|secret| desired.has_secret() && !secret.expose().is_empty()) {
+                put("client_secret", json!(secret.expose()));
+            }
+        }
+        FIELD_TYPE => put("client_type", json!(desired.client_type.as_str().to_lowercase())),
+        REDIRECT_URIS | POST_LOGOUT_REDIRECT_URIS => put("redirect_uris", json!(redirect_uris(desired))),
+        GRANT_TYPES => {
+            let grants: Vec<&str> = desired.grant_types.iter().map(|grant| grant.as_str()).collect();
+            put("grant_types", json!(grants));
+        }
+        SCOPES | USED_CLAIMS => {
+            let theirs = their_scopes(desired, settings);
+            let theirs = theirs
+                .iter()
+                .filter_map(|scope| lookups.of_scope(scope))
+                .map(|mapping| mapping.pk.as_str());
+            let ours = claims::wanted(desired, settings.email_verified);
+            let ours = ours
+                .iter()
+                .filter_map(|mapping| own.get(&mapping.key))
+                .map(String::as_str);
+            let ids: BTreeSet<&str> = theirs.chain(ours).chain(others.iter().copied()).collect();
+            put("property_mappings", json!(ids));
+        }
+        LOGOUT => {
+            let (uri, method) = logout(desired);
+            put("logout_uri", json!(uri));
+            put("logout_method", json!(method));
+        }
+        ACCESS_TOKEN_LIFETIME => put(
+            "access_token_validity",
+            json!(format!("seconds={}", access_seconds(desired))),
+        ),
+        REFRESH_TOKEN_LIFETIME => put(
+            "refresh_token_validity",
+            json!(format!("seconds={}", refresh_seconds(desired))),
+        ),
+        AUTHORIZATION_FLOW => put("authorization_flow", json!(lookups.authorization_flow)),
+        INVALIDATION_FLOW => put("invalidation_flow", json!(lookups.invalidation_flow)),
+        SIGNING_KEY => put("signing_key", json!(lookups.signing_key)),
+        SUB_MODE => put("sub_mode", json!(settings.sub_mode.as_str())),
+        ISSUER_MODE => put("issuer_mode", json!(settings.issuer_mode.as_str())),
+        CLAIMS_IN_ID_TOKEN => put("include_claims_in_id_token", json!(true)),
+        FEDERATION => {
+            put("jwt_federation_sources", json!([]));
+            put("jwt_federation_providers", json!([]));
+        }
+        ENCRYPTION_KEY => put("encryption_key", Value::Null),
+        _ => {}
+    }
+}
+
+/// The whole list, which a PATCH replaces.
+fn redirect_uris(desired: &DesiredClient) -> Vec<RedirectUri> {
+    let strict = |url: &String, kind: Option<&str>| RedirectUri {
+        matching_mode: STRICT.to_owned(),
+        url: url.clone(),
+        redirect_uri_type: kind.map(str::to_owned),
+    };
+    // No type where the default is meant: older releases do not know the member.
+    let logins = desired.redirect_uris.iter().map(|url| strict(url, None));
+    let logouts = desired
+        .post_logout_redirect_uris
+        .iter()
+        .map(|url| strict(url, Some(LOGOUT_TYPE)));
+    let mut uris: Vec<RedirectUri> = logins.chain(logouts).collect();
+    if desired.redirect_uris.is_empty() {
+        uris.push(strict(&NOWHERE.to_owned(), None));
+    }
+    uris
+}
+
+/// The body of a new application.
+pub(super) fn new_application(desired: &DesiredClient, provider: i64) -> Value {
+    let mut body = Map::new();
+    body.insert("slug".to_owned(), json!(slug(&desired.client_id)));
+    body.insert("provider".to_owned(), json!(provider));
+    for field in OF_APPLICATION {
+        set_application(&mut body, field, desired);
+    }
+    body.retain(|_, value| value != "");
+    Value::Object(body)
+}
+
+/// The body that changes these fields of an application.
+pub(super) fn changed_application<'a>(
+    fields: impl Iterator<Item = &'a str>,
+    desired: &DesiredClient,
+    provider: Option<i64>,
+) -> Value {
+    let mut body = Map::new();
+    for field in fields {
+        set_application(&mut body, field, desired);
+    }
+    if let Some(provider) = provider {
+        body.insert("provider".to_owned(), json!(provider));
+    }
+    Value::Object(body)
+}
+
+fn set_application(body: &mut Map<String, Value>, field: &str, desired: &DesiredClient) {
+    let text = |text: &Option<String>| json!(text.clone().unwrap_or_default());
+    let (member, value) = match field {
+        APPLICATION => ("slug", json!(slug(&desired.client_id))),
+        DISPLAY_NAME => ("name", json!(display_name(desired))),
+        DESCRIPTION => ("meta_description", text(&desired.description)),
+        HOMEPAGE_URI => ("meta_launch_url", text(&desired.homepage_uri)),
+        LOGO_URI => ("meta_icon", text(&desired.logo_uri)),
+        _ => return,
+    };
+    body.insert(member.to_owned(), value);
+}
+
+/// The body of a scope mapping.
+pub(super) fn mapping(mapping: &WantedMapping, mark: &Mark) -> Value {
+    json!({
+        "name": mapping.name(mark),
+        "scope_name": mapping.scope,
+        "expression": mapping.expression,
+    })
+}
