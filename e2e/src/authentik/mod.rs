@@ -25,6 +25,7 @@ mod log;
 mod mappings;
 mod oidc;
 mod pages;
+mod provider;
 mod providers;
 mod redirect_uris;
 mod reply;
@@ -49,6 +50,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use faults::{Fault, Rule};
 pub use log::Logged;
+pub use provider::{CA, Managed, TOKEN};
 
 use crate::pki::Ca;
 use faults::Faults;
