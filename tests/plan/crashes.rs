@@ -48,6 +48,11 @@ fn every_step_may_be_the_last_one_with_keycloak() {
     every_step_may_be_the_last_one(Like::Keycloak);
 }
 
+#[test]
+fn every_step_may_be_the_last_one_with_authentik() {
+    every_step_may_be_the_last_one(Like::Authentik);
+}
+
 fn every_step_may_be_the_last_one(like: Like) {
     let found = SCENARIOS.iter().map(|scenario| every_step_of(scenario, like));
     let (runs, failures): (Vec<_>, Vec<_>) = found.unzip();

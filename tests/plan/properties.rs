@@ -70,7 +70,7 @@ fn events() -> impl Strategy<Value = Event> {
 }
 
 fn histories() -> impl Strategy<Value = (Like, Vec<Event>)> {
-    let like = prop_oneof![Just(Like::Dex), Just(Like::Keycloak)];
+    let like = prop_oneof![Just(Like::Dex), Just(Like::Keycloak), Just(Like::Authentik)];
     (like, proptest::collection::vec(events(), 0..16))
 }
 

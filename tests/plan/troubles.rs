@@ -101,6 +101,28 @@ fn rotations_and_proofs() {
     assert!(!verdict.facts.enforcement.as_ref().unwrap().is_empty());
 }
 
+/// Good credentials help nobody whose issuer is another one: it is told, and tried again, and nothing is written for it.
+#[test]
+fn the_wrong_issuer_is_told() {
+    let mut simulator = Simulator::new(Like::Authentik);
+    simulator.settle();
+    simulator.wipe_status();
+    let wrong = Proof::WrongIssuer("the document names https://other/".to_owned());
+    let (steps, verdict) = with_proof(simulator.observe(), &wrong);
+    assert_eq!(steps, ["prove"]);
+    let verified = verdict.verified.as_ref().unwrap();
+    assert_eq!(verified.reason, Reason::IssuerMismatch);
+    assert_eq!(verified.message, "the document names https://other/");
+    assert!(matches!(verdict.requeue, Requeue::Backoff(_)));
+    let status = plan::conditions::client_status(&simulator.world.client, &verdict, simulator.world.now);
+    let ready = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
+        .unwrap();
+    assert_eq!(ready.reason, "IssuerMismatch");
+}
+
 /// A secret that was written into an existing client is tried too.
 #[test]
 fn what_was_written_is_proven() {

@@ -212,6 +212,11 @@ pub fn facts(like: Like) -> ProviderFacts {
             ["openid", "email", "groups", "profile", "offline_access"].as_slice(),
             ["authorization_code", "refresh_token"].as_slice(),
         ),
+        Like::Authentik => (
+            "Authentik",
+            ["openid", "email", "profile", "offline_access"].as_slice(),
+            [].as_slice(),
+        ),
         Like::Keycloak => (
             "Keycloak",
             ["openid", "email", "roles", "profile", "offline_access"].as_slice(),

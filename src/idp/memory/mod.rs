@@ -10,10 +10,16 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Created, Credentials, Driver, Page, ServerInfo, Written, dex::DexModel, keycloak::KeycloakModel};
+use super::{
+    Created, Credentials, Driver, Page, ServerInfo, Written,
+    authentik::{AuthentikModel, Settings},
+    dex::DexModel,
+    keycloak::KeycloakModel,
+};
 use crate::domain::{
     ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, ObservedSecret, Proof,
     RemoteDiff,
+    authentik::{EmailVerified, IssuerMode, SubMode},
 };
 
 /// Whom it behaves like.
@@ -24,6 +30,9 @@ pub enum Like {
     Dex,
     /// Keycloak: everything changes in place, scopes and claims by a request each, and lists show secrets.
     Keycloak,
+    /// Authentik: identifiers are the server's, and a write shows what it made; claims and the application are changed by a
+    /// request each.
+    Authentik,
 }
 
 impl Like {
@@ -32,6 +41,15 @@ impl Like {
         match self {
             Self::Dex => Arc::new(DexModel),
             Self::Keycloak => Arc::new(KeycloakModel::new("memory")),
+            Self::Authentik => Arc::new(AuthentikModel::new(Settings {
+                public_url: "https://idp".to_owned(),
+                authorization_flow: "authorize".to_owned(),
+                invalidation_flow: "log-out".to_owned(),
+                signing_key: "key".to_owned(),
+                sub_mode: SubMode::default(),
+                issuer_mode: IssuerMode::default(),
+                email_verified: EmailVerified::default(),
+            })),
         }
     }
 }
@@ -214,7 +232,7 @@ impl MemoryDriver {
                 secret: ObservedSecret::NotShown,
                 ..client
             },
-            Like::Keycloak => client,
+            Like::Keycloak | Like::Authentik => client,
         }
     }
 
@@ -294,7 +312,7 @@ impl Driver for MemoryDriver {
                 state
                     .clients
                     .values()
-                    .find(|client| client.remote_id == made_for.remote_id)
+                    .find(|client| client.remote_id == made_for.remote_id || client.marks == made_for.marks)
             };
             Ok(state.clients.get(client_id).or_else(renamed).cloned())
         })
@@ -308,7 +326,7 @@ impl Driver for MemoryDriver {
     }
 
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {
-        let client = self.model.created(desired, secret);
+        let mut client = self.model.created(desired, secret);
         self.call(Operation::Create, &desired.client_id, |state| {
             if desired.has_secret() && secret.is_none() {
                 return Err(IdpError::new(
@@ -317,13 +335,21 @@ impl Driver for MemoryDriver {
                     "a confidential client needs a secret",
                 ));
             }
+            let chosen_here = client.remote_id.is_empty();
+            if chosen_here {
+                client.remote_id = format!("id-of-{}", client.client_id);
+            }
             let taken =
                 |other: &ObservedClient| other.client_id == client.client_id || other.remote_id == client.remote_id;
             if state.clients.values().any(taken) {
                 return Ok(Created::Taken);
             }
-            state.clients.insert(desired.client_id.clone(), client);
-            Ok(Created::Created)
+            state.clients.insert(desired.client_id.clone(), client.clone());
+            Ok(if chosen_here {
+                Created::As(Box::new(client))
+            } else {
+                Created::Created
+            })
         })
     }
 
@@ -384,7 +410,7 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_the_contract() {
-        for like in [Like::Dex, Like::Keycloak] {
+        for like in [Like::Dex, Like::Keycloak, Like::Authentik] {
             let driver = MemoryDriver::new(like);
             let report = contract::run(&driver, &Fixture::new("test", Some(Endpoints::default()))).await;
             assert_eq!(failures(&report), Vec::<String>::new(), "{like:?}");
