@@ -341,4 +341,37 @@ mod tests {
         assert_eq!(look(mark("other", "u2"), id).await, None, "a status proves nothing");
         assert_eq!(look(mark("web", "u2"), Some("no-such-id")).await, None);
     }
+
+    #[tokio::test]
+    async fn what_is_left_without_a_mark_is_ours_only_by_the_id_in_status() {
+        let driver = Arc::new(MemoryDriver::new(Like::Authentik));
+        let desired = DesiredClient::new("shop_web", mark("web", "u1"));
+        let whole = crate::domain::ObservedClient {
+            remote_id: "application".to_owned(),
+            marks: Vec::new(),
+            ..driver.model().created(&desired, None)
+        };
+        let mut left = whole.clone();
+        left.fields.remove(crate::domain::client::FIELD_TYPE);
+        let runtime = Registry::new(1).get_or_make(&ResourceName::new("identity", "sso"), "u");
+        let state = State {
+            driver: Some(driver.clone()),
+            ..State::default()
+        };
+        for (shown, seen_as, ours) in [
+            (&left, Some("application"), true),
+            (&left, Some("another"), false),
+            (&left, None, false),
+            // Somebody's whole client, which never carried a mark.
+            (&whole, Some("application"), false),
+        ] {
+            driver.put(shown.clone());
+            let mine = mark("web", "u1");
+            let found = remote(&runtime, &state, "shop_web", &mine, seen_as, true).await;
+            let RemoteView::Present { client, .. } = found else {
+                panic!("{found:?}")
+            };
+            assert_eq!(client.ownership(&mine).is_ours(), ours, "{seen_as:?}");
+        }
+    }
 }
