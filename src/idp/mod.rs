@@ -11,6 +11,7 @@ pub mod http;
 pub mod issuer;
 pub mod keycloak;
 pub mod memory;
+mod normal_form;
 pub mod proof;
 #[cfg(test)]
 mod testing;

@@ -15,7 +15,7 @@ use super::{
     api::{self, Api, Made},
     claims::{self, WantedMapping},
     errors,
-    fields::{self, APPLICATION, CLAIMS, HANDLE_PROVIDER, HANDLE_SLUG, Lookups},
+    fields::{self, APPLICATION, HANDLE_PROVIDER, HANDLE_SLUG, Lookups},
     model::{AuthentikModel, Settings, is_of_application, mapping_key, wanted_mapping},
     wire::{Application, Flow, KeyPair, Mapping, Provider, Version},
 };
@@ -28,6 +28,7 @@ use crate::{
         Created, Credentials, Driver, Page, ServerInfo, Transport, Written,
         http::{HttpClient, peer_name},
         issuer::{self, IssuerRequest},
+        normal_form::CLAIMS,
         proof,
     },
 };

@@ -10,28 +10,23 @@ use super::{
     model::Settings,
     wire::{Application, Mapping, Provider, RedirectUri},
 };
-use crate::domain::{
-    ClientSecret, ClientType, DesiredClient, Fields, GrantType, LogoutChannel, Mark, ObservedClient, ObservedSecret,
-    authentik::EmailVerified,
-    client::{FIELD_TYPE, OFFLINE_ACCESS, OPENID},
-    model::{CLIENT_ID, MARK, SECRET},
+use crate::{
+    domain::{
+        ClientSecret, ClientType, DesiredClient, Fields, GrantType, LogoutChannel, Mark, ObservedClient,
+        ObservedSecret,
+        authentik::EmailVerified,
+        client::{FIELD_TYPE, OFFLINE_ACCESS, OPENID},
+        model::{CLIENT_ID, MARK, SECRET},
+    },
+    idp::normal_form::{
+        ACCESS_TOKEN_LIFETIME, CLAIMS, Collected, DESCRIPTION, DISPLAY_NAME, GRANT_TYPES, HOMEPAGE_URI, LOGO_URI,
+        LOGOUT, POST_LOGOUT_REDIRECT_URIS, REDIRECT_URIS, REFRESH_TOKEN_LIFETIME, sorted, text,
+    },
 };
 
-/// Prefix of fields: a scope mapping of the operator's.
-pub(super) const CLAIMS: &str = "claims.";
 /// The application's slug.
 pub(super) const APPLICATION: &str = "application";
-pub(super) const DISPLAY_NAME: &str = "displayName";
-pub(super) const DESCRIPTION: &str = "description";
-pub(super) const HOMEPAGE_URI: &str = "homepageURI";
-pub(super) const LOGO_URI: &str = "logoURI";
-const REDIRECT_URIS: &str = "redirectURIs";
-const POST_LOGOUT_REDIRECT_URIS: &str = "postLogoutRedirectURIs";
-const GRANT_TYPES: &str = "grantTypes";
 const SCOPES: &str = "scopes";
-const LOGOUT: &str = "logout";
-const ACCESS_TOKEN_LIFETIME: &str = "tokenLifetimes.accessToken";
-const REFRESH_TOKEN_LIFETIME: &str = "tokenLifetimes.refreshToken";
 /// The operator's scope mappings that the provider uses.
 const USED_CLAIMS: &str = "usedClaims";
 // What the OIDCProvider says for all.
@@ -144,23 +139,9 @@ impl Lookups {
     }
 }
 
-/// Fields without the empty ones.
-#[derive(Default)]
-struct Collected(Fields);
-
-impl Collected {
-    fn put(&mut self, field: impl Into<String>, value: impl Into<String>) {
-        let value = value.into();
-        if !value.is_empty() {
-            self.0.insert(field.into(), value);
-        }
-    }
-}
-
 /// The client as the spec wants it.
 pub(super) fn wanted(desired: &DesiredClient, settings: &Settings) -> Fields {
     let mut fields = Collected::default();
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     fields.put(FIELD_TYPE, desired.client_type.as_str());
     fields.put(APPLICATION, slug(&desired.client_id));
     fields.put(DISPLAY_NAME, display_name(desired));
@@ -198,11 +179,6 @@ fn display_name(desired: &DesiredClient) -> String {
         .display_name
         .clone()
         .unwrap_or_else(|| desired.client_id.clone())
-}
-
-fn sorted<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> String {
-    let set: BTreeSet<String> = values.into_iter().map(|value| value.as_ref().to_owned()).collect();
-    set.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 fn logout(desired: &DesiredClient) -> (&str, &'static str) {
@@ -397,7 +373,6 @@ pub(super) fn remains(
 }
 
 fn put_application(application: &Application, fields: &mut Collected, handles: &mut BTreeMap<String, String>) {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     fields.put(APPLICATION, &application.slug);
     fields.put(DISPLAY_NAME, &application.name);
     fields.put(DESCRIPTION, text(&application.meta_description));
@@ -634,13 +609,12 @@ pub(super) fn changed_application<'a>(
 }
 
 fn set_application(body: &mut Map<String, Value>, field: &str, desired: &DesiredClient) {
-    let text = |text: &Option<String>| json!(text.clone().unwrap_or_default());
     let (member, value) = match field {
         APPLICATION => ("slug", json!(slug(&desired.client_id))),
         DISPLAY_NAME => ("name", json!(display_name(desired))),
-        DESCRIPTION => ("meta_description", text(&desired.description)),
-        HOMEPAGE_URI => ("meta_launch_url", text(&desired.homepage_uri)),
-        LOGO_URI => ("meta_icon", text(&desired.logo_uri)),
+        DESCRIPTION => ("meta_description", json!(text(&desired.description))),
+        HOMEPAGE_URI => ("meta_launch_url", json!(text(&desired.homepage_uri))),
+        LOGO_URI => ("meta_icon", json!(text(&desired.logo_uri))),
         _ => return,
     };
     body.insert(member.to_owned(), value);

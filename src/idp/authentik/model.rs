@@ -7,14 +7,18 @@ use std::{
 
 use super::{
     claims::{self, EMAIL},
-    fields::{self, APPLICATION, CLAIMS, OF_APPLICATION},
+    fields::{self, APPLICATION, OF_APPLICATION},
 };
-use crate::domain::{
-    Assessment, Capabilities, ClaimSource, ClaimToken, ClientSecret, DesiredClient, Discovery, Endpoints, Enforcement,
-    GrantType, Model, ObservedClient, Pkce, ProviderFacts, RemoteDiff, Support, TokenEndpointAuthMethod, Unsupported,
-    authentik::{EmailVerified, IssuerMode, SubMode},
-    client::FIELD_TYPE,
-    model::{FieldChange, RotationCapability, created_secret},
+use crate::{
+    domain::{
+        Assessment, Capabilities, ClaimSource, ClaimToken, ClientSecret, DesiredClient, Discovery, Endpoints,
+        Enforcement, GrantType, Model, ObservedClient, Pkce, ProviderFacts, RemoteDiff, Support,
+        TokenEndpointAuthMethod, Unsupported,
+        authentik::{EmailVerified, IssuerMode, SubMode},
+        client::FIELD_TYPE,
+        model::{FieldChange, RotationCapability, created_secret},
+    },
+    idp::normal_form::CLAIMS,
 };
 
 /// What all clients of a provider share.

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::proto;
-use crate::domain::{
-    Assessment, Capabilities, ClientSecret, ClientType, DesiredClient, Enforcement, GrantType, Mark, Model,
-    ObservedClient, ObservedSecret, Pkce, ProviderFacts, RemoteDiff, Support, TokenEndpointAuthMethod, Unsupported,
-    client::{FIELD_TYPE, OPENID, TokenLifetimes},
-    model::{FieldChange, MARK, RotationCapability, SECRET, created_secret},
+use crate::{
+    domain::{
+        Assessment, Capabilities, ClientSecret, ClientType, DesiredClient, Enforcement, GrantType, Mark, Model,
+        ObservedClient, ObservedSecret, Pkce, ProviderFacts, RemoteDiff, Support, TokenEndpointAuthMethod, Unsupported,
+        client::{FIELD_TYPE, OPENID, TokenLifetimes},
+        model::{FieldChange, MARK, RotationCapability, SECRET, created_secret},
+    },
+    idp::normal_form::{DISPLAY_NAME, LOGO_URI, REDIRECT_URIS},
 };
 
 /// Scopes that Dex knows whatever its discovery document lists (`server/oauth2.go`).
@@ -86,9 +89,6 @@ fn needs_a_new_client(change: &FieldChange) -> bool {
     }
 }
 
-const REDIRECT_URIS: &str = "redirectURIs";
-const DISPLAY_NAME: &str = "displayName";
-const LOGO_URI: &str = "logoURI";
 const TRUSTED_PEERS: &str = "trustedPeers";
 
 fn wanted_secret<'a>(desired: &DesiredClient, secret: Option<&'a ClientSecret>) -> Option<&'a ClientSecret> {

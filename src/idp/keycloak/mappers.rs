@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::representation::{AUDIENCE, CLAIMS};
-use crate::domain::{Claim, ClaimSource, ClaimToken, DesiredClient};
+use super::representation::AUDIENCE;
+use crate::{
+    domain::{Claim, ClaimSource, ClaimToken, DesiredClient},
+    idp::normal_form::CLAIMS,
+};
 
 /// Names of our mappers start so.
 const PREFIX: &str = "oidc-operator.io/";

@@ -6,13 +6,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     mappers,
-    representation::{self, AUDIENCE, CLAIMS, HANDLE_NO_SCOPES, OPTIONAL_SCOPES, SCOPES},
+    representation::{self, AUDIENCE, HANDLE_NO_SCOPES, OPTIONAL_SCOPES, SCOPES},
 };
-use crate::domain::{
-    Assessment, Capabilities, ClientSecret, ClientType, DesiredClient, Enforcement, Fields, GrantType, Mark, Model,
-    ObservedClient, Pkce, ProviderFacts, RemoteDiff, Support, TokenEndpointAuthMethod, TokenLifetimes, Unsupported,
-    client::OPENID,
-    model::{FieldChange, RotationCapability, created_secret},
+use crate::{
+    domain::{
+        Assessment, Capabilities, ClientSecret, ClientType, DesiredClient, Enforcement, Fields, GrantType, Mark, Model,
+        ObservedClient, Pkce, ProviderFacts, RemoteDiff, Support, TokenEndpointAuthMethod, TokenLifetimes, Unsupported,
+        client::OPENID,
+        model::{FieldChange, RotationCapability, created_secret},
+    },
+    idp::normal_form::CLAIMS,
 };
 
 /// The pure half of the Keycloak driver.

@@ -9,36 +9,30 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::mappers::{self, Mapper};
-use crate::domain::{
-    ClientSecret, ClientType, DesiredClient, Fields, GrantType, Logout, LogoutChannel, ObservedClient, ObservedSecret,
-    Pkce, RemoteDiff, TokenEndpointAuthMethod,
-    client::{FIELD_TYPE, OFFLINE_ACCESS, OPENID},
-    model::{CLIENT_ID, MARK, SECRET},
+use crate::{
+    domain::{
+        ClientSecret, ClientType, DesiredClient, Fields, GrantType, Logout, LogoutChannel, ObservedClient,
+        ObservedSecret, Pkce, RemoteDiff, TokenEndpointAuthMethod,
+        client::{FIELD_TYPE, OFFLINE_ACCESS, OPENID},
+        model::{CLIENT_ID, MARK, SECRET},
+    },
+    idp::normal_form::{
+        ACCESS_TOKEN_LIFETIME, Collected, DESCRIPTION, DISPLAY_NAME, GRANT_TYPES, HOMEPAGE_URI, LOGO_URI, LOGOUT,
+        POST_LOGOUT_REDIRECT_URIS, REDIRECT_URIS, REFRESH_TOKEN_LIFETIME, sorted, text,
+    },
 };
 
 /// Prefix of fields: a scope that every token of the client carries.
 pub(super) const SCOPES: &str = "scopes.";
 /// Prefix of fields: a scope that the application may ask for.
 pub(super) const OPTIONAL_SCOPES: &str = "optionalScopes.";
-/// Prefix of fields: a claim of the spec.
-pub(super) const CLAIMS: &str = "claims.";
 /// The client's own ID in the audience of its access tokens.
 pub(super) const AUDIENCE: &str = "audience";
 
-const DISPLAY_NAME: &str = "displayName";
-const DESCRIPTION: &str = "description";
-const HOMEPAGE_URI: &str = "homepageURI";
-const LOGO_URI: &str = "logoURI";
-const REDIRECT_URIS: &str = "redirectURIs";
-const POST_LOGOUT_REDIRECT_URIS: &str = "postLogoutRedirectURIs";
 const WEB_ORIGINS: &str = "webOrigins";
-const GRANT_TYPES: &str = "grantTypes";
 const AUTH_METHOD: &str = "tokenEndpointAuthMethod";
 const PKCE: &str = "pkce";
 const ID_TOKEN_ALG: &str = "idTokenSignedResponseAlg";
-const LOGOUT: &str = "logout";
-const ACCESS_TOKEN_LIFETIME: &str = "tokenLifetimes.accessToken";
-const REFRESH_TOKEN_LIFETIME: &str = "tokenLifetimes.refreshToken";
 /// Powers that no spec can ask for yet.
 const FULL_SCOPE: &str = "fullScopeAllowed";
 const BEARER_ONLY: &str = "bearerOnly";
@@ -162,19 +156,10 @@ fn is_assigned(scope: &str) -> bool {
     scope != OPENID && !BUILT_IN_SCOPES.contains(&scope)
 }
 
-fn text(value: &Option<String>) -> String {
-    value.clone().unwrap_or_default()
-}
-
 fn seconds(lifetime: Option<std::time::Duration>) -> String {
     lifetime
         .map(|lifetime| lifetime.as_secs().to_string())
         .unwrap_or_default()
-}
-
-fn sorted<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> String {
-    let set: BTreeSet<String> = values.into_iter().map(|value| value.as_ref().to_owned()).collect();
-    set.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 fn logout_text(logout: &Logout) -> String {
@@ -184,19 +169,6 @@ fn logout_text(logout: &Logout) -> String {
     };
     let session = if logout.session_required { "with" } else { "without" };
     format!("{channel} {} {session} session", logout.uri)
-}
-
-/// Fields without the empty ones.
-#[derive(Default)]
-struct Collected(Fields);
-
-impl Collected {
-    fn put(&mut self, field: impl Into<String>, value: impl Into<String>) {
-        let value = value.into();
-        if !value.is_empty() {
-            self.0.insert(field.into(), value);
-        }
-    }
 }
 
 /// The body that makes a client, under the UUID `id`. Without the lists of scopes it would get the realm's defaults.
