@@ -1,9 +1,13 @@
 //! Claims as scope mappings of authentik: short Python expressions, made from a fixed set, with every text as a literal.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::wire::Mapping;
-use crate::domain::{Claim, ClaimSource, DesiredClient, Mark, authentik::EmailVerified, client::OPENID};
+use crate::domain::{
+    Claim, ClaimSource, DesiredClient, GrantType, Mark,
+    authentik::EmailVerified,
+    client::{OFFLINE_ACCESS, OPENID},
+};
 
 /// The key of the mapping that replaces authentik's own of the scope `email`. No claim of a spec can have this name.
 pub(super) const EMAIL: &str = "email";
@@ -56,10 +60,21 @@ pub(super) fn prefix(mark: &Mark) -> String {
     text[..end].to_owned()
 }
 
+/// The scopes whose mappings the client gets: whatever it may ask for.
+pub(super) fn scopes(desired: &DesiredClient) -> BTreeSet<&str> {
+    let asked = desired.scopes.iter().chain(&desired.optional_scopes);
+    let mut scopes: BTreeSet<&str> = asked.map(String::as_str).collect();
+    scopes.insert(OPENID);
+    if desired.uses(GrantType::RefreshToken) {
+        scopes.insert(OFFLINE_ACCESS);
+    }
+    scopes
+}
+
 /// The mappings that a spec needs.
 pub(super) fn wanted(desired: &DesiredClient, email_verified: EmailVerified) -> Vec<WantedMapping> {
     let mut mappings: Vec<WantedMapping> = desired.claims.iter().filter_map(of_claim).collect();
-    if email_verified == EmailVerified::AlwaysTrue && super::fields::scopes(desired).contains(EMAIL) {
+    if email_verified == EmailVerified::AlwaysTrue && scopes(desired).contains(EMAIL) {
         mappings.push(WantedMapping {
             key: EMAIL.to_owned(),
             scope: EMAIL,
@@ -126,8 +141,6 @@ fn literal(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::domain::{MarkUid, OwnerId, ResourceName};
 

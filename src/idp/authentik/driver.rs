@@ -15,8 +15,9 @@ use super::{
     api::{self, Api, Made},
     claims::{self, WantedMapping},
     errors,
-    fields::{self, APPLICATION, HANDLE_PROVIDER, HANDLE_SLUG, Lookups},
-    model::{AuthentikModel, Settings, is_of_application, mapping_key, wanted_mapping},
+    fields::{self, APPLICATION, HANDLE_PROVIDER, HANDLE_SLUG, Lookups, is_of_application},
+    model::{AuthentikModel, mapping_key, wanted_mapping},
+    settings::Settings,
     wire::{Application, Flow, KeyPair, Mapping, Provider, Version},
 };
 use crate::{
@@ -375,45 +376,8 @@ impl AuthentikDriver {
                 Made::Taken(_) => return Ok(Written::NotFound),
             },
         };
-        Ok(Written::As(Box::new(self.merged(observed, &provider, &lookups))))
-    }
-
-    /// What a provider shows after a write, beside what was known of its application and mappings.
-    fn merged(&self, observed: &ObservedClient, provider: &Provider, lookups: &Lookups) -> ObservedClient {
-        let shown = fields::observe(provider, None, &self.mappings_in(observed), lookups, self.settings());
-        let application = observed.fields.iter().filter(|(field, _)| is_of_application(field));
-        let mut merged = ObservedClient {
-            remote_id: observed.remote_id.clone(),
-            ..shown
-        };
-        merged.fields.retain(|field, _| !is_of_application(field));
-        merged
-            .fields
-            .extend(application.map(|(field, value)| (field.clone(), value.clone())));
-        merged
-            .handles
-            .retain(|handle, _| handle != HANDLE_SLUG && !handle.starts_with("hidden."));
-        for (handle, value) in &observed.handles {
-            merged.handles.entry(handle.clone()).or_insert_with(|| value.clone());
-        }
-        merged
-    }
-
-    /// The operator's mappings, as they were seen.
-    fn mappings_in(&self, observed: &ObservedClient) -> Vec<Mapping> {
-        let mark = observed.marks.first().cloned().unwrap_or_default();
-        let mappings = observed.handles.iter().filter_map(|(field, id)| {
-            let key = field.strip_prefix(CLAIMS)?;
-            let (scope, expression) = observed.fields.get(field)?.split_once(": ")?;
-            Some(Mapping {
-                pk: id.clone(),
-                name: format!("{mark}/{key}"),
-                scope_name: scope.to_owned(),
-                expression: expression.to_owned(),
-                managed: None,
-            })
-        });
-        mappings.collect()
+        let after = fields::after_provider(observed, &provider, &lookups, self.settings());
+        Ok(Written::As(Box::new(after)))
     }
 
     async fn change_application(
@@ -455,17 +419,7 @@ impl AuthentikDriver {
             return Ok(Written::NotFound);
         };
         self.keep_details(&application);
-        let mut shown = observed.clone();
-        shown.fields.retain(|field, _| !is_of_application(field));
-        shown
-            .handles
-            .retain(|handle, _| !handle.starts_with("hidden.") || !is_of_application(&handle["hidden.".len()..]));
-        let seen = fields::remains(&desired.client_id, Some(&application), &[], Vec::new());
-        shown.fields.extend(seen.fields);
-        shown.fields.insert(APPLICATION.to_owned(), application.slug.clone());
-        shown.handles.extend(seen.handles);
-        shown.remote_id = application.pk;
-        Ok(Written::As(Box::new(shown)))
+        Ok(Written::As(Box::new(fields::after_application(observed, &application))))
     }
 
     /// Takes back what a create made before its client ID or slug turned out to be taken.

@@ -7,15 +7,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     claims::{self, EMAIL, WantedMapping},
-    model::Settings,
+    settings::Settings,
     wire::{Application, Mapping, Provider, RedirectUri},
 };
 use crate::{
     domain::{
-        ClientSecret, ClientType, DesiredClient, Fields, GrantType, LogoutChannel, Mark, ObservedClient,
-        ObservedSecret,
+        ClientSecret, ClientType, DesiredClient, Fields, LogoutChannel, Mark, ObservedClient, ObservedSecret,
         authentik::EmailVerified,
-        client::{FIELD_TYPE, OFFLINE_ACCESS, OPENID},
+        client::FIELD_TYPE,
         model::{CLIENT_ID, MARK, SECRET},
     },
     idp::normal_form::{
@@ -87,20 +86,9 @@ pub fn slug(client_id: &str) -> String {
     format!("{slug}-{hash}")
 }
 
-/// The scopes whose mappings the client gets: whatever it may ask for.
-pub(super) fn scopes(desired: &DesiredClient) -> BTreeSet<&str> {
-    let asked = desired.scopes.iter().chain(&desired.optional_scopes);
-    let mut scopes: BTreeSet<&str> = asked.map(String::as_str).collect();
-    scopes.insert(OPENID);
-    if desired.uses(GrantType::RefreshToken) {
-        scopes.insert(OFFLINE_ACCESS);
-    }
-    scopes
-}
-
 /// Those that authentik's own mappings, or an administrator's, serve.
 fn their_scopes(desired: &DesiredClient, settings: &Settings) -> BTreeSet<String> {
-    scopes(desired)
+    claims::scopes(desired)
         .into_iter()
         .filter(|scope| *scope != EMAIL || settings.email_verified == EmailVerified::Default)
         .map(str::to_owned)
@@ -419,6 +407,70 @@ fn used_mappings(
 
 fn hide(handles: &mut BTreeMap<String, String>, field: &str) {
     handles.insert(format!("{HIDDEN}{field}"), String::new());
+}
+
+/// As a client looks after its provider was written: the answer, and what was known of its application and mappings.
+pub(super) fn after_provider(
+    observed: &ObservedClient,
+    provider: &Provider,
+    lookups: &Lookups,
+    settings: &Settings,
+) -> ObservedClient {
+    let shown = observe(provider, None, &mappings_in(observed), lookups, settings);
+    let mut after = ObservedClient {
+        remote_id: observed.remote_id.clone(),
+        ..shown
+    };
+    // Of the application the answer shows less than was known.
+    let is_less = |handle: &str| handle == HANDLE_SLUG || handle.strip_prefix(HIDDEN).is_some_and(is_of_application);
+    after.handles.retain(|handle, _| !is_less(handle));
+    after.fields.retain(|field, _| !is_of_application(field));
+    let known = |handle: &str| is_less(handle) || handle.starts_with(CLAIMS);
+    let handles = observed.handles.iter().filter(|(handle, _)| known(handle));
+    after
+        .handles
+        .extend(handles.map(|(handle, value)| (handle.clone(), value.clone())));
+    let fields = observed.fields.iter().filter(|(field, _)| is_of_application(field));
+    after
+        .fields
+        .extend(fields.map(|(field, value)| (field.clone(), value.clone())));
+    after
+}
+
+/// As a client looks after its application was written.
+pub(super) fn after_application(observed: &ObservedClient, application: &Application) -> ObservedClient {
+    let mut after = observed.clone();
+    after
+        .handles
+        .retain(|handle, _| !handle.strip_prefix(HIDDEN).is_some_and(is_of_application));
+    after.fields.retain(|field, _| !is_of_application(field));
+    let mut shown = Collected::default();
+    put_application(application, &mut shown, &mut after.handles);
+    after.fields.extend(shown.0);
+    after.remote_id.clone_from(&application.pk);
+    after
+}
+
+/// The operator's mappings, as they were seen.
+fn mappings_in(observed: &ObservedClient) -> Vec<Mapping> {
+    let mark = observed.marks.first().cloned().unwrap_or_default();
+    let mappings = observed.handles.iter().filter_map(|(field, id)| {
+        let key = field.strip_prefix(CLAIMS)?;
+        let (scope, expression) = observed.fields.get(field)?.split_once(": ")?;
+        Some(Mapping {
+            pk: id.clone(),
+            name: format!("{mark}/{key}"),
+            scope_name: scope.to_owned(),
+            expression: expression.to_owned(),
+            managed: None,
+        })
+    });
+    mappings.collect()
+}
+
+/// Is it done to the application, rather than to the provider?
+pub(super) fn is_of_application(field: &str) -> bool {
+    field == APPLICATION || OF_APPLICATION.contains(&field)
 }
 
 /// Was a field not shown?

@@ -15,8 +15,10 @@ mod driver;
 mod errors;
 mod fields;
 mod model;
+mod settings;
 mod wire;
 
 pub use driver::{AuthentikConfig, AuthentikDriver};
 pub use fields::slug;
-pub use model::{AuthentikModel, Settings};
+pub use model::AuthentikModel;
+pub use settings::Settings;

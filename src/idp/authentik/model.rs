@@ -7,38 +7,20 @@ use std::{
 
 use super::{
     claims::{self, EMAIL},
-    fields::{self, APPLICATION, OF_APPLICATION},
+    fields::{self, is_of_application},
+    settings::Settings,
 };
 use crate::{
     domain::{
         Assessment, Capabilities, ClaimSource, ClaimToken, ClientSecret, DesiredClient, Discovery, Endpoints,
         Enforcement, GrantType, Model, ObservedClient, Pkce, ProviderFacts, RemoteDiff, Support,
         TokenEndpointAuthMethod, Unsupported,
-        authentik::{EmailVerified, IssuerMode, SubMode},
+        authentik::IssuerMode,
         client::FIELD_TYPE,
         model::{FieldChange, RotationCapability, created_secret},
     },
     idp::normal_form::CLAIMS,
 };
-
-/// What all clients of a provider share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// What browsers reach (`spec.authentik.publicURL`).
-    pub public_url: String,
-    /// Slug of the flow that asks users to log in and to agree.
-    pub authorization_flow: String,
-    /// Slug of the flow that logs users out.
-    pub invalidation_flow: String,
-    /// Name of the key pair that signs tokens.
-    pub signing_key: String,
-    /// What `sub` is.
-    pub sub_mode: SubMode,
-    /// What `iss` is.
-    pub issuer_mode: IssuerMode,
-    /// What `email_verified` is.
-    pub email_verified: EmailVerified,
-}
 
 /// The pure half.
 #[derive(Clone, Debug)]
@@ -116,11 +98,6 @@ fn release(version: &str) -> Option<Release> {
 fn is_before(facts: &ProviderFacts, wanted: Release) -> bool {
     let found = facts.server_version.as_deref().and_then(release);
     found.is_some_and(|found| found < wanted)
-}
-
-/// Is it done to the application, rather than to the provider?
-pub(super) fn is_of_application(field: &str) -> bool {
-    field == APPLICATION || OF_APPLICATION.contains(&field)
 }
 
 /// The scope mapping that a field is, if it is one.
@@ -263,7 +240,7 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
         );
     }
     if let Some(known) = &facts.scopes {
-        for scope in fields::scopes(desired)
+        for scope in claims::scopes(desired)
             .into_iter()
             .filter(|scope| !known.contains(*scope))
         {
