@@ -47,7 +47,7 @@ fn shown(state: &State, binding: &Binding) -> Value {
         "user": binding.user,
         "policy_obj": null,
         "group_obj": null,
-        "user_obj": state.user(binding.user).map(|user| users::shown(state, user)),
+        "user_obj": state.user(binding.user).map(users::shown_partly),
         "target": binding.target,
         "negate": false,
         "enabled": true,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use serde_json::Value;
+
 /// A request that came.
 #[derive(Debug, Clone)]
 pub struct Logged {
@@ -17,6 +19,8 @@ pub struct Logged {
     pub query: String,
     /// Empty if there was none.
     pub user_agent: String,
+    /// Null if there was none, or no JSON.
+    pub body: Value,
     /// `None`: it has no answer, or not yet.
     pub status: Option<u16>,
 }

@@ -52,6 +52,7 @@ pub use faults::{Fault, Rule};
 pub use log::Logged;
 pub use provider::{CA, Managed, TOKEN};
 
+use crate::authentik_schema::Findings;
 use crate::pki::Ca;
 use faults::Faults;
 use log::Log;
@@ -184,6 +185,7 @@ struct Shared {
     state: Mutex<State>,
     faults: Faults,
     log: Log,
+    findings: Findings,
 }
 
 impl Shared {
@@ -221,6 +223,7 @@ impl Authentik {
             state: Mutex::new(State::new(&setup)?),
             faults: Faults::default(),
             log: Log::default(),
+            findings: Findings::default(),
         });
         let address = match options.port {
             Some(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -341,6 +344,12 @@ impl Authentik {
     /// How many requests there were with this method, to paths that begin with `prefix`.
     pub fn count(&self, method: &str, prefix: &str) -> usize {
         self.shared.log.count(method, prefix)
+    }
+
+    /// What authentik's own OpenAPI documents forbid in the answers until now, and in the operator's requests, a sentence each.
+    /// Tests end with the assertion that there is nothing.
+    pub fn findings(&self) -> Vec<String> {
+        self.shared.findings.all()
     }
 
     /// A service account with these rights (such as `authentik_core.view_application`), and an API token for it.

@@ -5,6 +5,8 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::openapi::Content;
+
 /// What the server answers.
 #[derive(Debug)]
 pub(super) struct Reply {
@@ -27,6 +29,14 @@ impl Reply {
         self.headers.retain(|(known, _)| *known != name);
         self.headers.push((name, value.into()));
         self
+    }
+
+    pub(super) fn content(&self) -> Content<'_> {
+        match &self.body {
+            Body::Nothing => Content::Nothing,
+            Body::Html(_) => Content::Other("text/html"),
+            Body::Json(value) => Content::Json(value),
+        }
     }
 }
 

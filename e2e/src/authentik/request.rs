@@ -104,12 +104,21 @@ impl Request {
         form_urlencoded::parse(&self.body).into_owned().collect()
     }
 
+    pub(super) fn content_type(&self) -> &str {
+        self.header(CONTENT_TYPE)
+    }
+
+    /// The body as it was sent; null if there is none, or it is no JSON.
+    pub(super) fn sent(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
     /// The body's fields, of a JSON object. Nothing is an object without fields.
     pub(super) fn json(&self) -> Result<Map<String, Value>, Reply> {
         if self.body.is_empty() {
             return Ok(Map::new());
         }
-        let content_type = self.header(CONTENT_TYPE);
+        let content_type = self.content_type();
         if content_type.split(';').next().map(str::trim) != Some("application/json") {
             let detail = format!("Unsupported media type \"{content_type}\" in request.");
             return Err(reply::detail(415, &detail));

@@ -10,7 +10,7 @@ use axum::body::{self, Body};
 use axum::extract::{ConnectInfo, Request as Incoming, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
@@ -21,7 +21,10 @@ use super::log::Logged;
 use super::reply::{self, Reply};
 use super::request::Request;
 use super::{Release, Shared, router};
+use crate::openapi::{Content, Exchange};
 
+/// What the operator's `User-Agent` begins with.
+const OPERATOR: &str = "oidc-operator/";
 /// Far more than any request has.
 const LONGEST_BODY: usize = 16 << 20;
 
@@ -91,6 +94,7 @@ async fn handle(
         path: request.path.clone(),
         query: request.raw_query.clone(),
         user_agent: request.user_agent.clone(),
+        body: request.sent(),
         status: None,
     });
     let latency = shared.faults.latency(&request.path);
@@ -98,8 +102,13 @@ async fn handle(
         tokio::time::sleep(latency).await;
     }
     let reply = match shared.faults.hit(request.method.as_str(), &request.path) {
-        None => router::answer(&shared, &request).await,
+        None => {
+            let reply = router::answer(&shared, &request).await;
+            check(&shared, &request, Some(&reply));
+            reply
+        }
         Some((fault, takes_effect)) => {
+            check(&shared, &request, None);
             if takes_effect {
                 router::answer(&shared, &request).await;
             }
@@ -114,6 +123,34 @@ async fn handle(
     };
     shared.log.answered(at, &request.path, reply.status);
     rendered(shared.release, reply)
+}
+
+/// Holds the answer to the documents, unless a fault makes it up, and the request, if it is the operator's: what tests send may
+/// be wrong on purpose.
+fn check(shared: &Shared, request: &Request, reply: Option<&Reply>) {
+    let (sent, content_type) = (request.sent(), request.content_type());
+    let exchange = Exchange {
+        method: request.method.as_str(),
+        path: &request.path,
+        query: &request.raw_query,
+        request: content(&sent, content_type),
+        status: reply.map_or(0, |reply| reply.status),
+        response: reply.map_or(Content::Nothing, Reply::content),
+    };
+    if reply.is_some() {
+        shared.findings.answer(shared.release.into(), &exchange);
+    }
+    if request.user_agent.starts_with(OPERATOR) {
+        shared.findings.request(&exchange);
+    }
+}
+
+fn content<'a>(body: &'a Value, content_type: &'a str) -> Content<'a> {
+    match body {
+        Value::Null if content_type.is_empty() => Content::Nothing,
+        Value::Null => Content::Other(content_type),
+        _ => Content::Json(body),
+    }
 }
 
 /// `None`: the connection is to be reset.

@@ -115,6 +115,20 @@ pub(super) fn shown(state: &State, user: &User) -> Value {
     })
 }
 
+/// As other objects show it.
+pub(super) fn shown_partly(user: &User) -> Value {
+    json!({
+        "pk": user.pk,
+        "username": user.username,
+        "name": user.name,
+        "is_active": user.is_active,
+        "last_login": user.last_login,
+        "email": user.email,
+        "attributes": user.attributes,
+        "uid": user.uid,
+    })
+}
+
 fn avatar(user: &User) -> String {
     let initials: String = user.username.chars().take(2).collect::<String>().to_uppercase();
     let svg = format!("<svg xmlns=\"http://www.w3.org/2000/svg\"><text>{initials}</text></svg>");

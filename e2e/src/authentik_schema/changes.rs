@@ -31,6 +31,7 @@ const APPLICATIONS: &[&str] = &["/core/applications/", "/core/transactional/appl
 const FLOWS: &[&str] = &["/flows/instances/"];
 const KEYS: &[&str] = &["/crypto/certificatekeypairs/"];
 const USERS: &[&str] = &["/core/users/", "/core/tokens/"];
+const BINDINGS: &[&str] = &["/policies/bindings/"];
 const CONFIG: &[&str] = &["/root/config/"];
 
 /// All that concern us.
@@ -76,6 +77,12 @@ pub const CHANGES: &[Change] = &[
         APPLICATIONS,
         Releases::Since(Release::R2026_5),
         "the documents",
+    ),
+    Change::new(
+        "meta_icon",
+        APPLICATIONS,
+        Releases::Since(Release::R2025_12),
+        "the documents; 2025.8 shows it, and takes it at set_icon_url",
     ),
     Change::new(
         "meta_icon_url",
@@ -133,6 +140,8 @@ pub const CHANGES: &[Change] = &[
     ),
     Change::new("is_current", USERS, Releases::Since(Release::R2026_8), "the documents"),
     Change::new("users", USERS, Releases::Since(Release::R2026_8), "the documents"),
+    Change::new("expires", BINDINGS, Releases::Since(Release::R2026_8), "the documents"),
+    Change::new("expiring", BINDINGS, Releases::Since(Release::R2026_8), "the documents"),
     Change::new(
         "cache_timeout_reputation",
         CONFIG,

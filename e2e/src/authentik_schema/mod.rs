@@ -4,6 +4,7 @@
 
 mod changes;
 mod differences;
+mod seen;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -16,6 +17,7 @@ pub use differences::DIFFERENCES;
 use crate::authentik;
 use crate::openapi::{Document, Exchange, Violation};
 use crate::tools;
+use seen::{Seen, Shape, Text};
 
 /// A release of authentik whose document is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,11 +160,19 @@ fn sorted(document: Release, server: Release, exchange: &Exchange<'_>, violation
 
 /// What was found in the exchanges of one server. A test ends with the assertion that [`Self::all`] is empty.
 #[derive(Debug, Default)]
-pub struct Findings(Mutex<BTreeSet<String>>);
+pub struct Findings {
+    found: Mutex<BTreeSet<String>>,
+    seen: Seen,
+}
 
 impl Findings {
     /// Checks an answer of a server that plays this release against all documents. Not for answers that a fault made up.
     pub fn answer(&self, plays: Release, exchange: &Exchange<'_>) {
+        let request = (exchange.method, Text(exchange.path), Shape(exchange.request));
+        let answer = (plays.name(), exchange.status, Shape(exchange.response));
+        if !is_api(exchange) || !self.seen.is_new(&(request, answer)) {
+            return;
+        }
         for document in Release::ALL {
             self.add(check_answer(document, plays, exchange));
         }
@@ -170,6 +180,10 @@ impl Findings {
 
     /// Checks a request of the operator, which must suit all releases.
     pub fn request(&self, exchange: &Exchange<'_>) {
+        let place = (exchange.method, Text(exchange.path), Text(exchange.query));
+        if !is_api(exchange) || !self.seen.is_new(&(place, Shape(exchange.request))) {
+            return;
+        }
         for document in Release::ALL {
             self.add(check_request(document, exchange));
         }
@@ -190,6 +204,6 @@ impl Findings {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

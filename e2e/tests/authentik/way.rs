@@ -57,6 +57,7 @@ async fn a_client_is_made_works_and_goes() {
         scene.delete::<OIDCClient>("web").await?;
         assert_eq!(scene.idp.server.provider(&client_id), None);
         assert_eq!(scene.idp.server.application(&client_id), None);
+        assert_eq!(scene.idp.server.findings(), [""; 0]);
         gone(&scene).await
     })
     .await;

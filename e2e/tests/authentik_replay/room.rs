@@ -144,6 +144,7 @@ impl Room {
                 ));
             }
         }
+        wrong.extend(self.server.findings());
         ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
         Ok(())
     }

@@ -81,6 +81,7 @@ async fn authentik_with_a_role_of_its_own() {
         run(&good, &fixture).await;
         assert_eq!(server.client_ids(), before, "something is left");
         assert_eq!(server.slugs(), [""; 0], "an application is left");
+        assert_eq!(server.findings(), [""; 0]);
         Ok(())
     })
     .await;
