@@ -7,7 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 # Every step starts cargo, which uses all cores by itself; side by side they would only wait for each other's lock.
 .NOTPARALLEL:
 
-# The identity provider that `demo` and `bench` run against: dex or keycloak.
+# The identity provider that `demo` and `bench` run against: dex or keycloak; `demo` also with authentik's stand-in.
 PROVIDER ?= dex
 # More arguments of `bench`, for example: make bench BENCH_ARGS=--beside-hung-keycloak
 BENCH_ARGS ?=
@@ -28,7 +28,7 @@ help: ## List the targets
 tools: ## Build the pinned tools (etcd, kube-apiserver, Dex, ...) into the cache folder
 	@$(TOOLS) install
 
-demo: tools ## Run the operator against a real API server and provider (PROVIDER=dex or keycloak)
+demo: tools ## Run the operator against a real API server and provider (PROVIDER=dex, keycloak or authentik)
 	cargo build --workspace --bins
 	cargo run --quiet -p oidc-operator-e2e --bin demo -- --provider $(PROVIDER)
 

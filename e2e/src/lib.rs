@@ -25,6 +25,7 @@
 
 pub mod audit;
 pub mod authentik;
+pub mod authentik_api;
 pub mod authentik_schema;
 pub mod case;
 pub mod control_plane;
@@ -41,7 +42,7 @@ pub mod pki;
 pub mod ports;
 pub mod process;
 pub mod proxy;
-mod random;
+pub mod random;
 pub mod scene;
 pub mod shared;
 pub mod tools;

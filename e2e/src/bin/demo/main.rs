@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "a demonstration shows what it does")]
 
+mod authentik;
 mod dex;
 mod keycloak;
 
@@ -18,6 +19,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use oidc_operator_e2e::{
+    authentik::Managed,
     control_plane::{ControlPlane, Options},
     dex::Dex,
     http, install,
@@ -43,6 +45,8 @@ struct Args {
 enum Provider {
     Dex,
     Keycloak,
+    /// A stand-in for it: see docs/authentik.md.
+    Authentik,
 }
 
 /// An identity provider, and the part of the demonstration that is its own. Its samples lie in the folder of [`Idp::NAME`].
@@ -50,6 +54,8 @@ trait Shown: Sized {
     type Idp: Idp;
     /// What is started.
     const STARTS: &'static str;
+    /// Said at the beginning and at the end, where what is started is not the real thing.
+    const NOTICE: Option<&'static str> = None;
     /// What stands in place of the samples' own values.
     const ADAPTED: &'static str;
     /// The sample whose user logs in.
@@ -96,6 +102,7 @@ async fn main() -> ExitCode {
     let shown = match args.provider {
         Provider::Dex => demo::<Dex>().await,
         Provider::Keycloak => demo::<KeycloakRealm>().await,
+        Provider::Authentik => demo::<Managed>().await,
     };
     match shown {
         Ok(()) => ExitCode::SUCCESS,
@@ -126,6 +133,9 @@ async fn show(kubectl: &Kubectl, args: &[&str]) -> Result<String> {
 async fn demo<P: Shown>() -> Result<()> {
     let start = Instant::now();
     say(&format!("A Kubernetes control plane, and {}", P::STARTS));
+    if let Some(notice) = P::NOTICE {
+        println!("{notice}");
+    }
     let (cluster, provider) = tokio::try_join!(
         ControlPlane::start(Options {
             name: "demo-control-plane".to_owned(),
@@ -200,6 +210,9 @@ async fn demo<P: Shown>() -> Result<()> {
     provider.own_part(&demo).await?;
 
     println!("\nAll of it held, in {:.0} s.", start.elapsed().as_secs_f64());
+    if let Some(notice) = P::NOTICE {
+        println!("{notice}");
+    }
     if std::io::stdin().is_terminal() {
         stay::<P>(&cluster, &operator, &demo).await?;
     }
