@@ -30,7 +30,7 @@ step() {
     END { print p + 0, f + 0, s + 0 }')
   if ((status != 0 && f == 0)); then f=1; fi
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-  report+=("$(printf '%-10s %s, %d s, %d passed, %d failed' "$name" "$( ((status == 0)) && echo ok || echo FAILED)" $((SECONDS - started)) "$p" "$f")")
+  report+=("$(printf '%-20s %s, %d s, %d passed, %d failed' "$name" "$( ((status == 0)) && echo ok || echo FAILED)" $((SECONDS - started)) "$p" "$f")")
   return "$status"
 }
 

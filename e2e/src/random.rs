@@ -16,3 +16,11 @@ pub(crate) fn bytes<const N: usize>() -> Result<[u8; N]> {
     SystemRandom::new().fill(&mut bytes).ok().context("no random bytes")?;
     Ok(bytes)
 }
+
+/// Eight hexadecimal digits, to tell runs apart that share a server.
+///
+/// # Errors
+/// The system has no random bytes.
+pub fn tag() -> Result<String> {
+    Ok(format!("{:08x}", u32::from_be_bytes(bytes::<4>()?)))
+}

@@ -18,6 +18,7 @@ use crate::domain::{
 /// What the cases need to know.
 pub struct Fixture {
     prefix: String,
+    owner: OwnerId,
     endpoints: Option<Endpoints>,
     page: usize,
     facts: Option<ProviderFacts>,
@@ -40,6 +41,8 @@ impl Fixture {
     pub fn new(prefix: impl Into<String>, endpoints: Option<Endpoints>) -> Self {
         Self {
             prefix: prefix.into(),
+            // The only way to fail is an illegal constant.
+            owner: OwnerId::new("contract-suite").unwrap_or_else(|_| unreachable!("a legal owner id")),
             endpoints,
             page: 2,
             facts: None,
@@ -47,6 +50,13 @@ impl Fixture {
             stranger: None,
             silent: None,
         }
+    }
+
+    /// Marks name this owner: give each run its own where a server wants marks to be unique.
+    #[must_use]
+    pub fn with_owner(mut self, owner: OwnerId) -> Self {
+        self.owner = owner;
+        self
     }
 
     /// The list shows so many clients on a page: enough are made to fill more than one.
@@ -98,10 +108,8 @@ impl Fixture {
     }
 
     fn mark(&self, name: &str, uid: MarkUid) -> Mark {
-        // The only way to fail is an illegal constant.
-        let owner = OwnerId::new("contract-suite").unwrap_or_else(|_| unreachable!("a legal owner id"));
         Mark {
-            owner,
+            owner: self.owner.clone(),
             client: ResourceName::new("contract", name),
             uid,
         }

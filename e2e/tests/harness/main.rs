@@ -3,5 +3,6 @@
 mod control_plane;
 mod dex;
 mod keycloak;
+mod own_authentik;
 mod process;
 mod proxy;
