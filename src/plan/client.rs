@@ -198,6 +198,14 @@ impl<'a> Work<'a> {
                 Move::Look(Need::FreshRemote)
             };
         }
+        // A list need not show the provider's id. Where status does not remember it, a look tells it.
+        let remembered = client.status.remote.as_ref().map(|remote| remote.id.as_str());
+        if let Some((observed, Evidence::Listed)) = remote
+            && observed.remote_id.is_empty()
+            && remembered.is_none_or(str::is_empty)
+        {
+            return Move::Look(Need::FreshRemote);
+        }
         if remote.is_none() {
             let Some(rivals) = &self.snapshot.rivals else {
                 return Move::Look(Need::Rivals);
@@ -381,6 +389,14 @@ impl<'a> Work<'a> {
         self.snapshot.client.status.binding.is_some()
     }
 
+    /// The provider's id of the client, which not every list shows.
+    fn remote_id(&self, observed: &ObservedClient) -> String {
+        match &self.snapshot.client.status.remote {
+            Some(remembered) if observed.remote_id.is_empty() => remembered.id.clone(),
+            _ => observed.remote_id.clone(),
+        }
+    }
+
     /// Everything stands: tries the credentials where that is due, and reports.
     fn prove_and_settle(
         &self,
@@ -404,7 +420,7 @@ impl<'a> Work<'a> {
                 format!("Client {client_id} stands at the provider"),
             )
         });
-        verdict.facts.remote = Some(remote.map(|observed| observed.remote_id.clone()));
+        verdict.facts.remote = Some(remote.map(|observed| self.remote_id(observed)));
         let (secret_name, config_map) = (
             self.snapshot.client.secret_name(),
             self.snapshot.client.config_map_name(),
