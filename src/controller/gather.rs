@@ -264,12 +264,8 @@ pub async fn remote(
         let renamed = driver.get_by_id(id).await;
         found = renamed.map(|client| client.filter(|client| client.ownership(mark).is_ours()));
     }
-    if let (Ok(Some(client)), Some(id)) = (&mut found, seen_as)
-        && client.marks.is_empty()
-        && client.remote_id == id
-        && driver.model().is_known_by_id(client)
-    {
-        client.marks = vec![mark.to_string()];
+    if let (Ok(Some(client)), Some(id)) = (&mut found, seen_as) {
+        driver.model().recall(client, mark, id);
     }
     match found {
         Ok(Some(client)) => RemoteView::Present {

@@ -200,11 +200,9 @@ pub trait Model: Send + Sync {
         None
     }
 
-    /// Is a client without any mark ours, because its [`ObservedClient::remote_id`] is the one that status remembers? Only
-    /// where its mark was certainly lost with a part of it, and nobody else can have made what is left.
-    fn is_known_by_id(&self, _observed: &ObservedClient) -> bool {
-        false
-    }
+    /// Completes what was seen by the id that status remembers: marks it as ours, or names a part of it, where the mark of that was
+    /// certainly lost, and nobody else can have made what has this id.
+    fn recall(&self, _observed: &mut ObservedClient, _mark: &Mark, _remote_id: &str) {}
 
     /// What the client `client_id` needs to know: all share the provider's issuer, unless each has its own.
     fn facts_of(&self, _client_id: &str, facts: &Arc<ProviderFacts>) -> Arc<ProviderFacts> {

@@ -525,13 +525,16 @@ impl Driver for AuthentikDriver {
             Some(slug) => self.read_application(slug).await?,
             None => None,
         };
-        Ok(Some(fields::observe(
-            &provider,
-            application.as_ref(),
-            &own,
-            &lookups,
-            self.settings(),
-        )))
+        let settings = self.settings();
+        let mut observed = fields::observe(&provider, application.as_ref(), &own, &lookups, settings);
+        if provider.assigned_application_slug.is_none()
+            && observed.ownership(mark).is_ours()
+            && let Some(orphan) = self.read_application(&slug).await?
+            && orphan.provider.is_none()
+        {
+            fields::put_orphan(&mut observed, &orphan);
+        }
+        Ok(Some(observed))
     }
 
     /// Mappings, the provider, the application: until there is an application the client has no issuer, and no token.

@@ -51,6 +51,9 @@ pub(super) const HANDLE_PROVIDER: &str = "provider";
 pub(super) const HANDLE_SLUG: &str = "slug";
 /// [`ObservedClient::handles`]: mappings of others that the provider uses; they stay.
 const HANDLE_OTHERS: &str = "otherMappings";
+/// [`ObservedClient::handles`]: slug and id of an application without a provider that stands where the client's belongs.
+const HANDLE_ORPHAN: &str = "orphan";
+const HANDLE_ORPHAN_ID: &str = "orphanID";
 /// Prefix of [`ObservedClient::handles`]: fields that were not shown.
 const HIDDEN: &str = "hidden.";
 
@@ -357,6 +360,33 @@ pub(super) fn remains(
         disabled: false,
         fields: fields.0,
         handles,
+    }
+}
+
+/// The client's provider has no application, and this one, under the client's slug, has no provider.
+pub(super) fn put_orphan(observed: &mut ObservedClient, application: &Application) {
+    observed
+        .handles
+        .insert(HANDLE_ORPHAN.to_owned(), application.slug.clone());
+    observed
+        .handles
+        .insert(HANDLE_ORPHAN_ID.to_owned(), application.pk.clone());
+}
+
+/// An application whose provider was deleted lost the mark with it. Nobody else's has the id that status remembers.
+pub(super) fn recall(observed: &mut ObservedClient, mark: &Mark, remote_id: &str) {
+    if remote_id.is_empty() {
+        return;
+    }
+    if observed.marks.is_empty() && observed.remote_id == remote_id && !observed.fields.contains_key(FIELD_TYPE) {
+        observed.marks = vec![mark.to_string()];
+    }
+    // Its new provider was made, and not yet given to it.
+    if observed.handles.get(HANDLE_ORPHAN_ID).map(String::as_str) == Some(remote_id)
+        && let Some(slug) = observed.handles.remove(HANDLE_ORPHAN)
+    {
+        observed.handles.insert(HANDLE_SLUG.to_owned(), slug);
+        remote_id.clone_into(&mut observed.remote_id);
     }
 }
 

@@ -13,10 +13,9 @@ use super::{
 use crate::{
     domain::{
         Assessment, Capabilities, ClaimSource, ClaimToken, ClientSecret, DesiredClient, Discovery, Endpoints,
-        Enforcement, GrantType, Model, ObservedClient, Pkce, ProviderFacts, RemoteDiff, Support,
+        Enforcement, GrantType, Mark, Model, ObservedClient, Pkce, ProviderFacts, RemoteDiff, Support,
         TokenEndpointAuthMethod, Unsupported,
         authentik::IssuerMode,
-        client::FIELD_TYPE,
         model::{FieldChange, RotationCapability, created_secret},
     },
     idp::normal_form::CLAIMS,
@@ -162,8 +161,8 @@ impl Model for AuthentikModel {
     }
 
     /// An application whose provider was deleted lost the mark with it. Nobody else's has the id that status remembers.
-    fn is_known_by_id(&self, observed: &ObservedClient) -> bool {
-        !observed.fields.contains_key(FIELD_TYPE)
+    fn recall(&self, observed: &mut ObservedClient, mark: &Mark, remote_id: &str) {
+        fields::recall(observed, mark, remote_id);
     }
 
     fn facts_of(&self, client_id: &str, facts: &Arc<ProviderFacts>) -> Arc<ProviderFacts> {
