@@ -1,6 +1,7 @@
 //! The expressions of scope mappings. They are Python; understood is `return` of a dictionary built from literals and the user:
 //! what a new server has, and what generated expressions look like.
 
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -8,28 +9,87 @@ use serde_json::{Map, Value, json};
 
 use super::users::User;
 
-/// The claims that an expression gives for a user. `None`: it is not understood.
-pub(super) fn claims(expression: &str, user: &User) -> Option<Map<String, Value>> {
-    // Whatever is assigned before is known by its name, see `named`.
+const IMPORT_GROUP: &str = "from authentik.core.models import Group";
+
+/// The claims that an expression gives for a user of the application with this slug. `None`: it is not understood.
+pub(super) fn claims(expression: &str, user: &User, application: Option<&str>) -> Option<Map<String, Value>> {
     let at = expression.find("return ").filter(|at| {
         let line = expression[..*at].rsplit('\n').next().unwrap_or_default();
         line.trim().is_empty()
     })?;
-    let mut parser = Parser {
-        rest: expression[at + "return ".len()..].chars().peekable(),
+    let mut names = Names {
         user,
+        application,
+        knows_groups: false,
+        assigned: BTreeMap::new(),
     };
-    let value = parser.value()?;
-    parser.skip();
-    match value {
-        Value::Object(claims) if parser.rest.peek().is_none() => Some(claims),
+    for line in expression[..at].lines().map(str::trim) {
+        if line == IMPORT_GROUP {
+            names.knows_groups = true;
+        } else if !line.is_empty() && !line.starts_with('#') {
+            let (name, value) = line.split_once(" = ")?;
+            let value = names.value_of(value)?;
+            names.assigned.insert(name.to_owned(), value);
+        }
+    }
+    match names.value_of(&expression[at + "return ".len()..])? {
+        Value::Object(claims) => Some(claims),
         _ => None,
+    }
+}
+
+/// What names stand for.
+struct Names<'a> {
+    user: &'a User,
+    /// The slug of `provider.application`.
+    application: Option<&'a str>,
+    /// `Group` was imported.
+    knows_groups: bool,
+    assigned: BTreeMap<String, Value>,
+}
+
+impl Names<'_> {
+    /// All of a text, as a value: `a`, or `a if b is not None else c`.
+    fn value_of(&self, text: &str) -> Option<Value> {
+        let mut parser = Parser {
+            rest: text.chars().peekable(),
+            names: self,
+        };
+        let value = parser.value()?;
+        parser.skip();
+        let rest: String = parser.rest.collect();
+        let Some(rest) = rest.strip_prefix("if ") else {
+            return rest.is_empty().then_some(value);
+        };
+        let (condition, otherwise) = rest.split_once(" is not None else ")?;
+        if self.value_of(condition)?.is_null() {
+            self.value_of(otherwise)
+        } else {
+            Some(value)
+        }
+    }
+
+    /// What a comprehension goes over.
+    fn named_things(&self, source: &str) -> Option<Vec<String>> {
+        match source {
+            "request.user.groups.all()" | "request.user.ak_groups.all()" => Some(groups_of(self.user)),
+            "Group.objects.filter(users=request.user).order_by(\"name\")" if self.knows_groups => {
+                let mut groups = groups_of(self.user);
+                groups.sort();
+                Some(groups)
+            }
+            "request.user.app_entitlements(provider.application)" => {
+                let of_application = self.application.and_then(|slug| self.user.entitlements.get(slug));
+                Some(of_application.cloned().unwrap_or_default())
+            }
+            _ => None,
+        }
     }
 }
 
 struct Parser<'a> {
     rest: Peekable<Chars<'a>>,
-    user: &'a User,
+    names: &'a Names<'a>,
 }
 
 impl Parser<'_> {
@@ -81,14 +141,14 @@ impl Parser<'_> {
         Some(Value::Object(fields))
     }
 
-    /// A list, or the names of the user's groups: the one comprehension that is understood.
+    /// A list, or the names of groups or entitlements: the one comprehension that is understood.
     fn list(&mut self) -> Option<Value> {
         let all: String = self.rest.clone().take_while(|&c| c != ']').collect();
         let words: Vec<_> = all.trim_start_matches('[').split_whitespace().collect();
-        if let [element, "for", variable, "in", groups] = words.as_slice() {
-            let of_user = matches!(*groups, "request.user.groups.all()" | "request.user.ak_groups.all()");
+        if let [element, "for", variable, "in", source] = words.as_slice() {
             self.rest.by_ref().find(|&c| c == ']');
-            return (of_user && *element == format!("{variable}.name")).then(|| json!(groups_of(self.user)));
+            let named = self.names.named_things(source)?;
+            return (*element == format!("{variable}.name")).then(|| json!(named));
         }
         let mut values = Vec::new();
         self.rest.next();
@@ -135,11 +195,9 @@ impl Parser<'_> {
             "True" => json!(true),
             "False" => json!(false),
             "None" => Value::Null,
-            // What `scope-entitlements` assigns before it returns; nobody has any here.
-            "entitlements" => json!([]),
-            "request.user.email" => json!(self.user.email),
-            "request.user.name" => json!(self.user.name),
-            "request.user.username" => json!(self.user.username),
+            "request.user.email" => json!(self.names.user.email),
+            "request.user.name" => json!(self.names.user.name),
+            "request.user.username" => json!(self.names.user.username),
             "request.user.attributes.get" => {
                 if !self.takes('(') {
                     return None;
@@ -147,10 +205,10 @@ impl Parser<'_> {
                 self.skip();
                 let attribute = self.text()?;
                 let otherwise = if self.takes(',') { self.value()? } else { Value::Null };
-                let found = self.user.attributes.get(attribute).cloned().unwrap_or(otherwise);
+                let found = self.names.user.attributes.get(attribute).cloned().unwrap_or(otherwise);
                 return self.takes(')').then_some(found);
             }
-            _ => return None,
+            assigned => return self.names.assigned.get(assigned).cloned(),
         })
     }
 
@@ -159,6 +217,7 @@ impl Parser<'_> {
     }
 }
 
-fn groups_of(user: &User) -> &'static [&'static str] {
-    if user.is_superuser { &["authentik Admins"] } else { &[] }
+fn groups_of(user: &User) -> Vec<String> {
+    let admins = user.is_superuser.then(|| "authentik Admins".to_owned());
+    admins.into_iter().chain(user.groups.iter().cloned()).collect()
 }

@@ -25,9 +25,11 @@ pub enum Fault {
 #[derive(Debug, Clone)]
 pub struct Rule {
     method: Option<String>,
+    only_writes: bool,
     prefix: String,
     fault: Fault,
     takes_effect: bool,
+    skipped: usize,
     left: Option<usize>,
 }
 
@@ -36,9 +38,11 @@ impl Rule {
     pub fn new(prefix: &str, fault: Fault) -> Self {
         Self {
             method: None,
+            only_writes: false,
             prefix: prefix.to_owned(),
             fault,
             takes_effect: false,
+            skipped: 0,
             left: None,
         }
     }
@@ -47,6 +51,20 @@ impl Rule {
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.method = Some(method.to_owned());
+        self
+    }
+
+    /// Only requests that change something.
+    #[must_use]
+    pub fn writes(mut self) -> Self {
+        self.only_writes = true;
+        self
+    }
+
+    /// Not the next `times` such requests, but those after them.
+    #[must_use]
+    pub fn skip(mut self, times: usize) -> Self {
+        self.skipped = times;
         self
     }
 
@@ -137,8 +155,13 @@ impl Faults {
         let rule = switches.rules.iter_mut().find(|rule| {
             path.starts_with(&rule.prefix)
                 && rule.method.as_deref().is_none_or(|wanted| wanted == method)
+                && (!rule.only_writes || !matches!(method, "GET" | "HEAD" | "OPTIONS"))
                 && rule.left != Some(0)
         })?;
+        if let Some(skipped) = rule.skipped.checked_sub(1) {
+            rule.skipped = skipped;
+            return None;
+        }
         if let Some(left) = &mut rule.left {
             *left -= 1;
         }

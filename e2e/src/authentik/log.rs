@@ -25,6 +25,29 @@ pub struct Logged {
     pub status: Option<u16>,
 }
 
+impl Logged {
+    /// Method and path, with numbers and UUIDs as `{id}` and slugs as `{slug}`.
+    pub fn kind(&self) -> String {
+        let parts: Vec<&str> = self.path.trim_start_matches("/api/v3/").split('/').collect();
+        let parts = parts.iter().enumerate().map(|(at, &part)| match parts[..at] {
+            [] | [_] => part,
+            ["core", "applications"] if !part.is_empty() => "{slug}",
+            _ if part.starts_with(|c: char| c.is_ascii_digit()) || part.len() == 36 => "{id}",
+            _ => part,
+        });
+        format!("{} {}", self.method, parts.collect::<Vec<_>>().join("/"))
+    }
+}
+
+/// How many requests there are of each kind.
+pub fn kinds(requests: &[Logged]) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for request in requests {
+        *kinds.entry(request.kind()).or_default() += 1;
+    }
+    kinds
+}
+
 #[derive(Default)]
 pub(super) struct Log(Mutex<Vec<Logged>>);
 

@@ -11,6 +11,7 @@
 //! state (what it keeps)   input (the rules of fields)   lists (pages, filters)   reply (answers)   faults, log (for tests)
 //! ```
 
+mod admin;
 mod applications;
 mod bindings;
 mod connections;
@@ -48,8 +49,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tokio_rustls::TlsAcceptor;
 
+pub use admin::Admin;
 pub use faults::{Fault, Rule};
-pub use log::Logged;
+pub use log::{Logged, kinds};
 pub use provider::{CA, Managed, TOKEN};
 
 use crate::authentik_schema::Findings;
@@ -363,6 +365,29 @@ impl Authentik {
     /// The token of [`Self::service_account`] and others is not good any more.
     pub fn revoke_token(&self, key: &str) {
         self.shared.state().tokens.retain(|token| token.key != key);
+    }
+
+    /// Gives [`USER`] an attribute, which claims can be made from.
+    pub fn give_attribute(&self, name: &str, value: Value) {
+        self.change_user(|user| user.attributes[name] = value);
+    }
+
+    /// Puts [`USER`] into these groups, and no others.
+    pub fn give_groups(&self, groups: &[&str]) {
+        self.change_user(|user| user.groups = groups.iter().map(|&group| group.to_owned()).collect());
+    }
+
+    /// Gives [`USER`] these entitlements of an application, and no others.
+    pub fn give_entitlements(&self, slug: &str, names: &[&str]) {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        self.change_user(|user| drop(user.entitlements.insert(slug.to_owned(), names)));
+    }
+
+    fn change_user(&self, change: impl FnOnce(&mut users::User)) {
+        let mut state = self.shared.state();
+        if let Some(user) = state.users.iter_mut().find(|user| user.username == USER) {
+            change(user);
+        }
     }
 
     /// The OAuth2 provider with this `client_id`, as the API shows it.

@@ -127,6 +127,8 @@ impl State {
             kind,
             path: "users".to_owned(),
             attributes: serde_json::json!({}),
+            groups: Vec::new(),
+            entitlements: BTreeMap::new(),
             is_active: true,
             is_superuser: false,
             last_login: None,

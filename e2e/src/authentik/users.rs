@@ -1,6 +1,6 @@
 //! Users: people, service accounts, the caller itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use base64::Engine;
@@ -29,6 +29,10 @@ pub(super) struct User {
     pub(super) kind: &'static str,
     pub(super) path: String,
     pub(super) attributes: Value,
+    /// Beside those that a superuser has.
+    pub(super) groups: Vec<String>,
+    /// By the slug of an application.
+    pub(super) entitlements: BTreeMap<String, Vec<String>>,
     pub(super) is_active: bool,
     pub(super) is_superuser: bool,
     pub(super) last_login: Option<Timestamp>,

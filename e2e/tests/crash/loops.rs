@@ -107,7 +107,7 @@ impl<P: Server> Run<P> {
     }
 
     /// The status goes as if it had never been written: the CRD's default takes its place.
-    async fn wipe_status(&self) -> Result<()> {
+    pub(crate) async fn wipe_status(&self) -> Result<()> {
         let patch = Patch::Merge(json!({"status": null}));
         match self.clients().patch_status(NAME, &PatchParams::default(), &patch).await {
             Ok(_) => Ok(()),
@@ -123,8 +123,17 @@ impl<P: Server> Run<P> {
         Ok(life.steps())
     }
 
+    /// The message of a condition that is False.
+    pub(crate) async fn said(&self, type_: &str) -> Result<String> {
+        let status = self.clients().get(NAME).await?.status.context("no status")?;
+        let found = status.conditions.iter().find(|condition| condition.type_ == type_);
+        let found = found.with_context(|| format!("no {type_}: {:?}", status.conditions))?;
+        ensure!(format!("{:?}", found.status) == "False", "{found:?}");
+        Ok(format!("{}: {}", found.reason, found.message))
+    }
+
     /// The end state, once Kubernetes' own controllers have done their part.
-    async fn end(&self) -> Result<EndState> {
+    pub(crate) async fn end(&self) -> Result<EndState> {
         if self
             .clients()
             .get_opt(NAME)
@@ -200,6 +209,15 @@ fn counts<P>(scenario: &Scenario<P>, steps: &[&'static str]) -> BTreeMap<&'stati
 
 /// The loop: every place where the operator can die, with its status kept and wiped.
 pub(crate) async fn every_death<P: Server>(subject: &Subject<P>, scenario: Scenario<P>) -> Result<()> {
+    every_death_of(subject, scenario, &[false, true]).await
+}
+
+/// The loop for some: is the status wiped?
+pub(crate) async fn every_death_of<P: Server>(
+    subject: &Subject<P>,
+    scenario: Scenario<P>,
+    wipes: &[bool],
+) -> Result<()> {
     let undisturbed = play(subject, &scenario, Death::Never, false)
         .await
         .context(scenario.name)?;
@@ -209,7 +227,7 @@ pub(crate) async fn every_death<P: Server>(subject: &Subject<P>, scenario: Scena
         scenario.name
     );
     for death in deaths(&scenario) {
-        for wiped in [false, true] {
+        for &wiped in wipes {
             let what = || {
                 format!(
                     "{}: {death:?} of {:?}, status wiped: {wiped}",

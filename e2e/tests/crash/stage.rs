@@ -7,7 +7,7 @@ use oidc_operator_e2e::{
     http, install,
     scene::{Idp, Scene},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::server::Subject;
@@ -31,8 +31,13 @@ pub(crate) async fn cluster() -> Result<&'static ControlPlane> {
 
 /// An OIDCProvider for `server`, in a namespace of its own.
 pub(crate) async fn provide<P: Idp>(server: &'static P) -> Result<Subject<P>> {
+    provide_as(server, json!({})).await
+}
+
+/// The same, with `provider` merged into it.
+pub(crate) async fn provide_as<P: Idp>(server: &'static P, provider: Value) -> Result<Subject<P>> {
     let scene = Scene::empty(cluster().await?, server, P::NAME).await?;
-    scene.provider(json!({})).await?;
+    scene.provider(provider).await?;
     Ok(Subject {
         server,
         provider: ResourceName::new(&scene.identity, P::NAME),

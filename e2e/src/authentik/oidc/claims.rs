@@ -30,9 +30,12 @@ pub(super) fn of_scopes(state: &State, provider: &Provider, user: &User, scopes:
         .filter(|mapping| provider.property_mappings.contains(&mapping.pk) && scopes.contains(&mapping.scope_name))
         .collect();
     mappings.sort_by_key(|mapping| &mapping.scope_name);
+    let application = state
+        .application_of(provider.pk)
+        .map(|application| application.slug.as_str());
     let mut claims = Map::new();
     for mapping in mappings {
-        match expressions::claims(&mapping.expression, user) {
+        match expressions::claims(&mapping.expression, user, application) {
             Some(more) => claims.extend(more),
             None => tracing::warn!(
                 name = mapping.name,
