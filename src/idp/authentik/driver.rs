@@ -167,6 +167,22 @@ impl AuthentikDriver {
         IdpError::new(IdpErrorKind::Server, operation, message)
     }
 
+    /// Mappings that were read or written since the look-up: without them a list would show clients without their claims.
+    fn keep_mappings(&self, mappings: &[Mapping]) {
+        let mut known = self.lookups.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lookups) = known.as_mut().filter(|_| !mappings.is_empty()) {
+            let all = mappings.iter().map(|mapping| (mapping.pk.clone(), mapping.clone()));
+            Arc::make_mut(lookups).mappings.extend(all);
+        }
+    }
+
+    fn forget_mapping(&self, id: &str) {
+        let mut known = self.lookups.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lookups) = known.as_mut().filter(|lookups| lookups.mappings.contains_key(id)) {
+            Arc::make_mut(lookups).mappings.remove(id);
+        }
+    }
+
     fn keep_details(&self, application: &Application) {
         let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
         details.insert(application.slug.clone(), (Instant::now(), application.clone()));
@@ -232,7 +248,9 @@ impl AuthentikDriver {
     /// The operator's mappings of a client, as they are now.
     async fn own_mappings(&self, mark: &Mark) -> Result<Vec<Mapping>, IdpError> {
         let found = api::mappings(&self.api, Some(&claims::prefix(mark))).await?;
-        Ok(found.into_iter().filter(|mapping| is_of(mapping, mark)).collect())
+        let own: Vec<Mapping> = found.into_iter().filter(|mapping| is_of(mapping, mark)).collect();
+        self.keep_mappings(&own);
+        Ok(own)
     }
 
     /// Makes a mapping; one that was made before, and whose answer was lost, is taken.
@@ -241,6 +259,7 @@ impl AuthentikDriver {
         let body = fields::mapping(wanted, mark);
         let made = self.api.post(OPERATION, MAPPINGS, &body, &["name"], None).await?;
         if let Made::Made(mapping) = made {
+            self.keep_mappings(std::slice::from_ref(&mapping));
             return Ok(mapping);
         }
         let name = wanted.name(mark);
@@ -332,12 +351,16 @@ impl AuthentikDriver {
                 let body = fields::mapping(&wanted, &desired.mark);
                 let path = object(MAPPINGS, id);
                 match self.api.patch("PATCH scope mapping", &path, &body, None).await? {
-                    Some(mapping) => mapping,
+                    Some(mapping) => {
+                        self.keep_mappings(std::slice::from_ref(&mapping));
+                        mapping
+                    }
                     None => return Ok(Written::NotFound),
                 }
             }
             (None, Some(id)) => {
                 self.api.delete("DELETE scope mapping", &object(MAPPINGS, id)).await?;
+                self.forget_mapping(id);
                 return Ok(Written::Done);
             }
             // What was never there need not go.
@@ -608,6 +631,7 @@ impl Driver for AuthentikDriver {
         for (field, id) in &observed.handles {
             if field.starts_with(CLAIMS) {
                 found |= self.api.delete("DELETE scope mapping", &object(MAPPINGS, id)).await?;
+                self.forget_mapping(id);
             }
         }
         if let Some(pk) = observed.handles.get(HANDLE_PROVIDER)
