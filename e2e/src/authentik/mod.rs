@@ -390,6 +390,14 @@ impl Authentik {
         }
     }
 
+    /// The token expired a while ago.
+    pub fn expire_token(&self, key: &str) {
+        for token in self.shared.state().tokens.iter_mut().filter(|token| token.key == key) {
+            token.expiring = true;
+            token.expires = jiff::Timestamp::UNIX_EPOCH;
+        }
+    }
+
     /// The OAuth2 provider with this `client_id`, as the API shows it.
     pub fn provider(&self, client_id: &str) -> Option<Value> {
         let state = self.shared.state();

@@ -69,7 +69,16 @@ const DEFAULT_REFRESH_SECONDS: u64 = 30 * 86400;
 /// Slugs longer than this were refused before 2025.12.
 const MAX_SLUG: usize = 50;
 /// Paths of authentik's own beside the applications (`/application/o/authorize/`).
-const RESERVED_SLUGS: &[&str] = &["authorize", "token", "device", "userinfo", "introspect", "revoke"];
+const RESERVED_SLUGS: &[&str] = &[
+    "authorize",
+    "token",
+    "device",
+    "userinfo",
+    "introspect",
+    "revoke",
+    "register",
+    "end-session",
+];
 
 /// The slug of a client's application: its client ID, with what a slug cannot hold as `-` and two hex digits.
 pub fn slug(client_id: &str) -> String {
