@@ -445,6 +445,20 @@ impl AuthentikDriver {
         Ok(Written::As(Box::new(fields::after_application(observed, &application))))
     }
 
+    /// What was refused for good leaves nothing behind; else its outcome is open.
+    async fn refused(&self, error: IdpError, own: &Ids, provider: Option<i64>) -> IdpError {
+        if !error.is_definite() {
+            return error;
+        }
+        match self.take_back(own, provider).await {
+            Ok(()) => error,
+            Err(left) => {
+                let message = format!("{}; and what was made before is still there: {left}", error.message);
+                IdpError::new(IdpErrorKind::Server, error.operation, message)
+            }
+        }
+    }
+
     /// Takes back what a create made before its client ID or slug turned out to be taken.
     async fn take_back(&self, own: &Ids, provider: Option<i64>) -> Result<(), IdpError> {
         if let Some(pk) = provider {
@@ -454,6 +468,7 @@ impl AuthentikDriver {
         }
         for id in own.values() {
             self.api.delete("DELETE scope mapping", &object(MAPPINGS, id)).await?;
+            self.forget_mapping(id);
         }
         Ok(())
     }
@@ -572,12 +587,16 @@ impl Driver for AuthentikDriver {
         }
         let mut own = Vec::new();
         for wanted in claims::wanted(desired, self.settings().email_verified) {
-            own.push(self.make_mapping(&wanted, &desired.mark).await?);
+            match self.make_mapping(&wanted, &desired.mark).await {
+                Ok(mapping) => own.push(mapping),
+                Err(error) => return Err(self.refused(error, &by_key(&own), None).await),
+            }
         }
         let ids = by_key(&own);
-        let provider = match self.make_provider(desired, secret, &lookups, &ids).await? {
-            Made::Made(provider) => provider,
-            Made::Taken(answer) => {
+        let provider = match self.make_provider(desired, secret, &lookups, &ids).await {
+            Err(error) => return Err(self.refused(error, &ids, None).await),
+            Ok(Made::Made(provider)) => provider,
+            Ok(Made::Taken(answer)) => {
                 // Under our own name it is ours, from a create whose answer was lost, and so are the mappings.
                 if !errors::is_taken(&answer, &["name"]) {
                     self.take_back(&ids, None).await?;
@@ -585,9 +604,13 @@ impl Driver for AuthentikDriver {
                 return Ok(Created::Taken);
             }
         };
-        let Some(application) = self.make_application(desired, provider.pk).await? else {
-            self.take_back(&ids, Some(provider.pk)).await?;
-            return Ok(Created::Taken);
+        let application = match self.make_application(desired, provider.pk).await {
+            Err(error) => return Err(self.refused(error, &ids, Some(provider.pk)).await),
+            Ok(Some(application)) => application,
+            Ok(None) => {
+                self.take_back(&ids, Some(provider.pk)).await?;
+                return Ok(Created::Taken);
+            }
         };
         let shown = fields::observe(&provider, Some(&application), &own, &lookups, self.settings());
         Ok(Created::As(Box::new(shown)))
