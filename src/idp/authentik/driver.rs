@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use serde::de::IgnoredAny;
 
 use super::{
     api::{self, Api, Made},
@@ -445,6 +446,16 @@ impl AuthentikDriver {
         Ok(Written::As(Box::new(fields::after_application(observed, &application))))
     }
 
+    /// `false` where there is no such object.
+    async fn delete_for_good(&self, operation: &'static str, path: &[&str]) -> Result<bool, IdpError> {
+        let found = self.api.delete(operation, path).await?;
+        if found && self.api.get::<IgnoredAny>(operation, path).await?.is_some() {
+            let message = "authentik said that it was deleted, and still has it";
+            return Err(IdpError::new(IdpErrorKind::Server, operation, message));
+        }
+        Ok(found)
+    }
+
     /// What was refused for good leaves nothing behind; else its outcome is open.
     async fn refused(&self, error: IdpError, own: &Ids, provider: Option<i64>) -> IdpError {
         if !error.is_definite() {
@@ -636,36 +647,24 @@ impl Driver for AuthentikDriver {
         }
     }
 
-    /// The application, the provider, its mappings; then whether the provider is really gone: a worker that is recycled may
-    /// answer, and do nothing.
+    /// The application, the provider, its mappings; and of each whether it is really gone: a worker that is recycled may answer,
+    /// and do nothing. The provider, which carries the mark, goes only after the application.
     async fn delete(&self, observed: &ObservedClient) -> Result<Written, IdpError> {
-        const OPERATION: &str = "DELETE provider";
         let mut found = false;
         if let Some(slug) = observed.handles.get(HANDLE_SLUG) {
-            found |= self
-                .api
-                .delete("DELETE application", &object(APPLICATIONS, slug))
-                .await?;
+            let path = object(APPLICATIONS, slug);
+            found |= self.delete_for_good("DELETE application", &path).await?;
             self.forget_details(slug);
         }
         if let Some(pk) = observed.handles.get(HANDLE_PROVIDER) {
-            found |= self.api.delete(OPERATION, &object(PROVIDERS, pk)).await?;
+            found |= self.delete_for_good("DELETE provider", &object(PROVIDERS, pk)).await?;
         }
         for (field, id) in &observed.handles {
             if field.starts_with(CLAIMS) {
-                found |= self.api.delete("DELETE scope mapping", &object(MAPPINGS, id)).await?;
+                let path = object(MAPPINGS, id);
+                found |= self.delete_for_good("DELETE scope mapping", &path).await?;
                 self.forget_mapping(id);
             }
-        }
-        if let Some(pk) = observed.handles.get(HANDLE_PROVIDER)
-            && self
-                .api
-                .get::<Provider>("GET provider", &object(PROVIDERS, pk))
-                .await?
-                .is_some()
-        {
-            let message = "authentik said that the provider was deleted, and still has it";
-            return Err(IdpError::new(IdpErrorKind::Server, OPERATION, message));
         }
         Ok(if found { Written::Done } else { Written::NotFound })
     }
