@@ -329,13 +329,10 @@ impl Body {
     }
 
     /// Empty texts clear what stands; where nothing stands yet, client policies take them for bad addresses (26.4, executor
-    /// `secure-client-uris`: `Invalid baseUrl`, `Invalid logoutUrl`). Other attributes stay: Keycloak fills those of logout
-    /// sessions that are absent.
+    /// `secure-client-uris`: `Invalid baseUrl`). Attributes stay: without `backchannel.logout.url` Keycloak sets
+    /// `backchannel.logout.session.required`, whatever is sent for that (measured on 26.7).
     fn leave_out_empty(&mut self) {
-        const ADDRESSES: &[&str] = &[ATTRIBUTE_LOGO, ATTRIBUTE_BACK_URL, ATTRIBUTE_FRONT_URL];
         self.members.retain(|_, value| value != "");
-        self.attributes
-            .retain(|name, value| !value.is_empty() || !ADDRESSES.contains(name));
     }
 
     fn finish(mut self) -> Value {

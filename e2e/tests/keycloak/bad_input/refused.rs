@@ -81,10 +81,12 @@ async fn a_policy_that_refuses_a_new_client() {
         .await?;
         nothing_stands(&scene, "shop").await?;
 
-        // Since 26.6 this policy does not let a client send users nowhere after logout, either.
+        // Since 26.6 this policy does not let a client send users nowhere after logout, either; before, none without an
+        // address for logout notices.
         let secure = json!({
             "redirectURIs": ["https://localhost/callback"],
             "postLogoutRedirectURIs": ["https://localhost/bye"],
+            "logout": {"type": "BackChannel", "uri": "https://localhost/logout"},
         });
         scene.ready_client("shop", secure).await?;
         Held::of(&scene, "shop").await?.works(&scene).await
