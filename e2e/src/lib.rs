@@ -21,6 +21,7 @@
 //!  tools (which binary) -> process (runs it, ends it) -> control_plane, dex, keycloak, operator
 //!  ports, pki, workdir  (where and with which keys)   -> audit, kubectl, login, proxy, http_proxy (what a test asks and breaks)
 //!  openapi (exchanges against a document)             -> authentik_schema (the documents of authentik's releases)
+//!  authentik_api (a server as anybody with a token sees it, the stand-in or a real one)
 //! ```
 
 pub mod audit;

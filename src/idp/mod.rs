@@ -87,7 +87,8 @@ pub struct Credentials<'a> {
     pub redirect_uri: Option<&'a str>,
 }
 
-/// The IO half of a driver: one request a call. Every call ends within the provider's `adminAPI.timeout`.
+/// The IO half of a driver: one request a call, or several where a client is several objects; then each may be the last one
+/// (docs/decisions/0010-authentik-several-requests-a-call.md). Every call ends within the provider's `adminAPI.timeout`.
 #[async_trait]
 pub trait Driver: Send + Sync {
     /// The pure half.
