@@ -719,3 +719,264 @@ pub(super) fn mapping(mapping: &WantedMapping, mark: &Mark) -> Value {
         "expression": mapping.expression,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+    use crate::domain::{
+        Claim, ClaimSource, ClaimToken, GrantType, Logout, MarkUid, OwnerId, ResourceName, TokenLifetimes,
+    };
+
+    fn settings() -> Settings {
+        Settings {
+            public_url: "https://auth.example.com".to_owned(),
+            authorization_flow: "consent".to_owned(),
+            invalidation_flow: "end".to_owned(),
+            signing_key: "key".to_owned(),
+            sub_mode: Default::default(),
+            issuer_mode: Default::default(),
+            email_verified: Default::default(),
+        }
+    }
+
+    /// A mapping for each of these scopes, whose id is the scope.
+    fn lookups() -> Lookups {
+        let scopes = ["openid", "profile", "email", "offline_access"];
+        let mapping = |scope: &str| Mapping {
+            pk: scope.to_owned(),
+            name: format!("authentik default OAuth Mapping: {scope}"),
+            scope_name: scope.to_owned(),
+            expression: "return {}".to_owned(),
+            managed: Some(format!("goauthentik.io/providers/oauth2/scope-{scope}")),
+        };
+        Lookups {
+            authorization_flow: "flow-1".to_owned(),
+            invalidation_flow: "flow-2".to_owned(),
+            signing_key: "key-1".to_owned(),
+            mappings: scopes.map(|scope| (scope.to_owned(), mapping(scope))).into(),
+        }
+    }
+
+    fn plain() -> DesiredClient {
+        let mark = Mark {
+            owner: OwnerId::new("c1").unwrap(),
+            client: ResourceName::new("shop", "web"),
+            uid: MarkUid::Uid("u1".to_owned()),
+        };
+        DesiredClient::new("shop_web", mark)
+    }
+
+    fn full() -> DesiredClient {
+        let claim = |name: &str, source| Claim {
+            name: name.to_owned(),
+            source,
+            tokens: [ClaimToken::IDToken].into(),
+        };
+        DesiredClient {
+            display_name: Some("Shop".to_owned()),
+            description: Some("Where things are sold".to_owned()),
+            homepage_uri: Some("https://shop.example/".to_owned()),
+            logo_uri: Some("https://shop.example/logo.png".to_owned()),
+            redirect_uris: vec!["https://shop.example/b".to_owned(), "https://shop.example/a".to_owned()],
+            post_logout_redirect_uris: vec!["https://shop.example/bye".to_owned()],
+            grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
+            scopes: vec!["openid".to_owned(), "email".to_owned()],
+            optional_scopes: vec!["profile".to_owned()],
+            logout: Some(Logout {
+                channel: LogoutChannel::Front,
+                uri: "https://shop.example/out".to_owned(),
+                session_required: true,
+            }),
+            claims: vec![
+                claim("tier", ClaimSource::Constant("gold".to_owned())),
+                claim("org.groups", ClaimSource::Groups { full_path: false }),
+            ],
+            lifetimes: TokenLifetimes {
+                access: Some(Duration::from_secs(90)),
+                refresh: Some(Duration::from_secs(3600)),
+            },
+            ..plain()
+        }
+    }
+
+    fn public() -> DesiredClient {
+        DesiredClient {
+            client_type: ClientType::Public,
+            ..plain()
+        }
+    }
+
+    /// A body as the server shows it, with this id.
+    fn kept<T: DeserializeOwned>(mut body: Value, pk: impl Into<Value>) -> T {
+        body["pk"] = pk.into();
+        serde_json::from_value(body).unwrap()
+    }
+
+    /// The client as it is after these bodies were sent to a server that keeps them.
+    fn made(desired: &DesiredClient, secret: Option<&ClientSecret>, settings: &Settings) -> ObservedClient {
+        let wanted = claims::wanted(desired, settings.email_verified);
+        let mappings: Vec<Mapping> = wanted
+            .iter()
+            .map(|wanted| kept(mapping(wanted, &desired.mark), format!("own-{}", wanted.key)))
+            .collect();
+        let own = wanted
+            .iter()
+            .map(|wanted| (wanted.key.clone(), format!("own-{}", wanted.key)));
+        let body = new_provider(desired, secret, settings, &lookups(), &own.collect());
+        let provider: Provider = kept(body, 7);
+        let application: Application = kept(new_application(desired, 7), "application-1");
+        observe(&provider, Some(&application), &mappings, &lookups(), settings)
+    }
+
+    #[test]
+    fn slugs_are_client_ids_where_they_can_be() {
+        for (client_id, expected) in [
+            ("shop_web-1", "shop_web-1"),
+            ("Shop", "Shop"),
+            ("a.b", "a-2eb"),
+            ("a b/é", "a-20b-2f-c3-a9"),
+        ] {
+            assert_eq!(slug(client_id), expected);
+        }
+        let longest = "x".repeat(50);
+        assert_eq!(slug(&longest), longest);
+    }
+
+    #[test]
+    fn slugs_are_short_and_never_the_servers_own() {
+        let (one, other) = (
+            slug(&format!("{}1", "x".repeat(50))),
+            slug(&format!("{}2", "x".repeat(50))),
+        );
+        assert_eq!((one.len(), other.len()), (50, 50));
+        assert_ne!(one, other);
+        for reserved in RESERVED_SLUGS {
+            let slug = slug(reserved);
+            assert!(slug.starts_with(&format!("{reserved}-")), "{slug}");
+            assert_eq!(slug.len(), reserved.len() + 9);
+        }
+        // Escapes count, too.
+        assert_eq!(slug(&"é".repeat(20)).len(), 50);
+    }
+
+    #[test]
+    fn validities_are_compared_in_seconds() {
+        for (text, expected) in [
+            ("seconds=90", "90"),
+            ("minutes=1;seconds=30", "90"),
+            ("hours=1;minutes=2", "3720"),
+            ("days=30", "2592000"),
+            ("weeks=1", "604800"),
+            (" minutes = 5 ", "300"),
+        ] {
+            assert_eq!(validity(text), expected, "{text:?}");
+        }
+        for strange in [
+            "",
+            "90",
+            "fortnights=1",
+            "minutes=-1",
+            "minutes=1.5",
+            "weeks=99999999999999999999",
+        ] {
+            assert_eq!(validity(strange), strange);
+        }
+    }
+
+    #[test]
+    fn a_client_that_was_made_looks_as_it_should() {
+        let verified = Settings {
+            email_verified: EmailVerified::AlwaysTrue,
+            ..settings()
+        };
+        let secret = ClientSecret::new("hunter2");
+        for settings in [settings(), verified] {
+            for desired in [plain(), full()] {
+                let observed = made(&desired, Some(&secret), &settings);
+                assert_eq!(observed.fields, wanted(&desired, &settings));
+                assert_eq!(observed.client_id, desired.client_id);
+                assert_eq!(observed.marks, [desired.mark.to_string()]);
+                assert_eq!(observed.secret, ObservedSecret::Shown(secret.clone()));
+                assert_eq!(observed.remote_id, "application-1");
+            }
+            let observed = made(&public(), None, &settings);
+            assert_eq!(observed.fields, wanted(&public(), &settings));
+            assert_eq!(observed.secret, ObservedSecret::Absent);
+        }
+    }
+
+    #[test]
+    fn a_new_provider_has_all_that_authentik_does_not_set_well() {
+        let body = new_provider(&plain(), None, &settings(), &lookups(), &BTreeMap::new());
+        assert_eq!(body["grant_types"], json!(["authorization_code"]));
+        assert_eq!(body["signing_key"], "key-1");
+        assert_eq!(body["include_claims_in_id_token"], true);
+        assert_eq!(
+            body["redirect_uris"],
+            json!([{ "matching_mode": "strict", "url": NOWHERE }])
+        );
+        // A server would keep an empty one, and accept it.
+        assert_eq!(body.get("client_secret"), None);
+        assert_eq!(body.get("logout_uri"), None);
+    }
+
+    #[test]
+    fn a_change_holds_its_field_and_nothing_else() {
+        let (desired, secret) = (full(), ClientSecret::new("hunter2"));
+        let mut observed = made(&desired, Some(&secret), &settings());
+        let body = |field: &str, observed: &ObservedClient| {
+            let own = [("tier".to_owned(), "own-tier".to_owned())].into();
+            let fields = [field].into_iter();
+            changed_provider(fields, observed, &desired, Some(&secret), &settings(), &lookups(), &own)
+        };
+        assert_eq!(
+            body(ACCESS_TOKEN_LIFETIME, &observed),
+            json!({ "access_token_validity": "seconds=90" })
+        );
+        assert_eq!(body(SECRET, &observed), json!({ "client_secret": "hunter2" }));
+        assert_eq!(
+            body(FIELD_TYPE, &observed),
+            json!({ "client_type": "confidential", "client_secret": "hunter2" })
+        );
+        let uris = body(REDIRECT_URIS, &observed);
+        let kinds: Vec<_> = uris["redirect_uris"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|uri| uri.get("redirect_uri_type"))
+            .collect();
+        assert_eq!(
+            kinds,
+            [None, None, Some(&json!("logout"))],
+            "the list is replaced as a whole"
+        );
+        // Mappings of others stay.
+        observed.handles.insert(HANDLE_OTHERS.to_owned(), "strange".to_owned());
+        assert_eq!(
+            body(SCOPES, &observed),
+            json!({ "property_mappings": ["email", "offline_access", "openid", "own-tier", "profile", "strange"] })
+        );
+        let body = changed_application([DESCRIPTION].into_iter(), &plain(), None);
+        assert_eq!(body, json!({ "meta_description": "" }));
+    }
+
+    #[test]
+    fn what_is_not_shown_is_hidden() {
+        let provider: Provider = kept(
+            json!({ "name": "By hand", "client_id": "a", "client_type": "confidential", "assigned_application_slug": "a" }),
+            7,
+        );
+        let observed = observe(&provider, None, &[], &lookups(), &settings());
+        assert_eq!(observed.marks, [""; 0]);
+        assert_eq!(observed.secret, ObservedSecret::NotShown);
+        for field in [GRANT_TYPES, LOGOUT, DESCRIPTION, HOMEPAGE_URI, LOGO_URI] {
+            assert!(is_hidden(&observed, field), "{field}");
+        }
+        assert!(!is_hidden(&observed, REDIRECT_URIS));
+        assert_eq!(observed.fields[SIGNING_KEY], "none");
+    }
+}

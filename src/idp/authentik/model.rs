@@ -332,3 +332,208 @@ pub(super) fn wanted_mapping(desired: &DesiredClient, settings: &Settings, key: 
     let wanted = claims::wanted(desired, settings.email_verified);
     wanted.into_iter().find(|mapping| mapping.key == key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Claim, Logout, LogoutChannel, Mark, MarkUid, OwnerId, ResourceName, SignatureAlgorithm};
+
+    fn model(issuer_mode: IssuerMode) -> AuthentikModel {
+        AuthentikModel::new(Settings {
+            public_url: "https://auth.example.com/sso/".to_owned(),
+            authorization_flow: "consent".to_owned(),
+            invalidation_flow: "end".to_owned(),
+            signing_key: "key".to_owned(),
+            sub_mode: Default::default(),
+            issuer_mode,
+            email_verified: Default::default(),
+        })
+    }
+
+    fn web() -> DesiredClient {
+        let mark = Mark {
+            owner: OwnerId::new("c1").unwrap(),
+            client: ResourceName::new("shop", "web"),
+            uid: MarkUid::Uid("u1".to_owned()),
+        };
+        DesiredClient {
+            redirect_uris: vec!["https://shop.example/cb".to_owned()],
+            ..DesiredClient::new("shop.web", mark)
+        }
+    }
+
+    fn facts(version: Option<&str>) -> ProviderFacts {
+        ProviderFacts {
+            server_version: version.map(str::to_owned),
+            ..ProviderFacts::default()
+        }
+    }
+
+    fn claim(name: &str, source: ClaimSource) -> Claim {
+        Claim {
+            name: name.to_owned(),
+            source,
+            tokens: [ClaimToken::IDToken, ClaimToken::AccessToken, ClaimToken::UserInfo].into(),
+        }
+    }
+
+    /// The fields that cannot work.
+    fn refused(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<String> {
+        let assessed = model(IssuerMode::PerProvider).assess(desired, facts);
+        assessed.unsupported.into_iter().map(|one| one.field).collect()
+    }
+
+    #[test]
+    fn each_release_refuses_what_it_does_not_have() {
+        let desired = DesiredClient {
+            logo_uri: Some("https://shop.example/logo.png".to_owned()),
+            post_logout_redirect_uris: vec!["https://shop.example/bye".to_owned()],
+            grant_types: [GrantType::AuthorizationCode, GrantType::TokenExchange].into(),
+            logout: Some(Logout {
+                channel: LogoutChannel::Back,
+                uri: "https://shop.example/out".to_owned(),
+                session_required: false,
+            }),
+            ..web()
+        };
+        let all = [
+            "spec.postLogoutRedirectURIs",
+            "spec.logout",
+            "spec.logoURI",
+            "spec.grantTypes",
+        ];
+        for (version, expected) in [
+            ("2025.8.6", &all[..]),
+            ("2025.10.0", &[all[0], all[2], all[3]]),
+            ("2025.12.1", &[all[0], all[3]]),
+            ("2026.2.2", &[all[0], all[3]]),
+            ("2026.5.0-rc1", &[all[3]]),
+            ("2026.8.3", &[]),
+            // A later one is no earlier one.
+            ("2026.11.0", &[]),
+            ("2027.2.0", &[]),
+        ] {
+            assert_eq!(refused(&desired, &facts(Some(version))), expected, "{version}");
+        }
+        assert_eq!(
+            refused(&desired, &facts(None)),
+            [""; 0],
+            "what it lacks shows by itself"
+        );
+        assert_eq!(refused(&web(), &facts(Some("2025.8.6"))), [""; 0]);
+    }
+
+    #[test]
+    fn what_no_release_can_is_refused() {
+        let mut desired = web();
+        desired.web_origins = vec!["https://shop.example".to_owned()];
+        assert_eq!(
+            refused(&desired, &facts(None)),
+            [""; 0],
+            "a redirect URI has this origin"
+        );
+        desired.web_origins.push("https://elsewhere.example".to_owned());
+        desired.claims = vec![
+            claim("roles", ClaimSource::RealmRoles),
+            claim("paths", ClaimSource::Groups { full_path: true }),
+            claim("email", ClaimSource::Constant("a@b".to_owned())),
+            claim("groups", ClaimSource::Groups { full_path: false }),
+        ];
+        assert_eq!(
+            refused(&desired, &facts(None)),
+            ["spec.webOrigins", "spec.claims", "spec.claims", "spec.claims"]
+        );
+    }
+
+    #[test]
+    fn scopes_and_algorithms_are_what_the_server_has() {
+        let mut desired = web();
+        desired.scopes = vec!["openid".to_owned(), "printers".to_owned()];
+        desired.optional_scopes = vec!["scanners".to_owned()];
+        desired.id_token_alg = Some(SignatureAlgorithm::ES256);
+        let mut facts = facts(None);
+        facts.scopes = Some(["openid".to_owned()].into());
+        facts.discovery.signing_algorithms = ["RS256".to_owned()].into();
+        assert_eq!(
+            refused(&desired, &facts),
+            ["spec.scopes", "spec.optionalScopes", "spec.idTokenSignedResponseAlg"]
+        );
+    }
+
+    #[test]
+    fn grant_types_are_enforced_where_clients_have_them() {
+        for (version, expected) in [("2026.2.2", Enforcement::None), ("2026.5.0", Enforcement::Client)] {
+            let assessed = model(IssuerMode::PerProvider).assess(&web(), &facts(Some(version)));
+            assert_eq!(assessed.enforcement["grantTypes"], expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn each_client_has_its_own_endpoints_and_its_own_issuer_or_that_of_all() {
+        let mut known = facts(Some("2026.5.0"));
+        known.discovery.signing_algorithms = ["RS256".to_owned()].into();
+        let known = Arc::new(known);
+        let application = "https://auth.example.com/sso/application/o/shop-2eweb/";
+        for (mode, issuer) in [
+            (IssuerMode::PerProvider, application),
+            (IssuerMode::Global, "https://auth.example.com/sso/"),
+        ] {
+            let found = model(mode).facts_of("shop.web", &known);
+            assert_eq!(found.discovery.issuer, issuer);
+            assert_eq!(
+                found.discovery.url,
+                format!("{application}.well-known/openid-configuration")
+            );
+            assert_eq!(found.discovery.endpoints.jwks, format!("{application}jwks/"));
+            assert_eq!(
+                found.discovery.endpoints.token,
+                "https://auth.example.com/sso/application/o/token/"
+            );
+            assert_eq!(found.discovery.signing_algorithms, known.discovery.signing_algorithms);
+            assert_eq!(found.server_version, known.server_version);
+        }
+    }
+
+    /// The fields of each request, until nothing is left.
+    fn requests(model: &AuthentikModel, mut observed: ObservedClient, desired: &DesiredClient) -> Vec<Vec<String>> {
+        let secret = ClientSecret::new("hunter2");
+        let wanted = model.created(desired, Some(&secret));
+        let mut requests = Vec::new();
+        for _ in 0..20 {
+            let request = model.next_request(model.diff(desired, Some(&secret), &observed));
+            if request.changes.is_empty() {
+                return requests;
+            }
+            observed = observed.with(&request, &wanted);
+            requests.push(request.changes.into_iter().map(|change| change.field).collect());
+        }
+        panic!("it does not end: {requests:?}");
+    }
+
+    #[test]
+    fn what_is_needed_comes_first_and_what_nothing_needs_goes_last() {
+        let model = model(IssuerMode::PerProvider);
+        let secret = ClientSecret::new("hunter2");
+        let mut old = web();
+        old.claims = vec![
+            claim("old", ClaimSource::ClientRoles),
+            claim("same", ClaimSource::ClientRoles),
+        ];
+        let mut new = web();
+        new.description = Some("new".to_owned());
+        new.lifetimes.access = Some(std::time::Duration::from_secs(90));
+        new.claims = vec![
+            claim("new", ClaimSource::ClientRoles),
+            claim("same", ClaimSource::ClientRoles),
+        ];
+        assert_eq!(
+            requests(&model, model.created(&old, Some(&secret)), &new),
+            [
+                vec!["claims.new"],
+                vec!["tokenLifetimes.accessToken", "usedClaims"],
+                vec!["description"],
+                vec!["claims.old"],
+            ]
+        );
+    }
+}
