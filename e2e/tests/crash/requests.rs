@@ -143,11 +143,11 @@ pub(crate) async fn every_request(subject: &Subject<Managed>, spec: &Value, cut:
         left.map(|left| json!(left.settings))
     );
     subject.server.clear(&run.client_id()).await?;
-    for at in 0..writes.len() {
+    for (at, write) in writes.iter().enumerate() {
         for manner in manners() {
             play(subject, spec, cut, at, &manner, &expected)
                 .await
-                .with_context(|| format!("{cut:?}, cut off at {}, number {at}: {manner:?}", writes[at]))?;
+                .with_context(|| format!("{cut:?}, cut off at {write}, number {at}: {manner:?}"))?;
         }
     }
     Ok(())
