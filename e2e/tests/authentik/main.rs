@@ -2,6 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod bulk;
+mod drift;
+mod effects;
+mod faults;
+mod fields;
+mod held;
+mod ownership;
+mod waiting;
 mod way;
 
 use anyhow::Result;
