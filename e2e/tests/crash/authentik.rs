@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use kube::api::DeleteParams;
 use oidc_operator_e2e::{
-    authentik::{AuthentikOptions, Managed, kinds},
+    authentik::{AuthentikOptions, Managed, Release, kinds},
     wait::eventually,
 };
 use serde_json::{Value, json};
@@ -134,7 +134,12 @@ async fn subject() -> Result<Subject<Managed>> {
 
 /// With this merged into its OIDCProvider.
 async fn subject_as(provider: Value) -> Result<Subject<Managed>> {
-    let server = Box::leak(Box::new(Managed::start(AuthentikOptions::default())?));
+    // The older release refuses some of what is played here; `tests/authentik` asks it.
+    let options = AuthentikOptions {
+        release: Some(Release::R2026_5),
+        ..AuthentikOptions::default()
+    };
+    let server = Box::leak(Box::new(Managed::start(options)?));
     stage::provide_as(server, provider).await
 }
 
