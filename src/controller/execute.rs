@@ -383,7 +383,6 @@ async fn remote_step(runtime: &Runtime, state: &State, client_id: &str, step: &S
                     "the token endpoint is not known".to_owned(),
                 ));
             };
-            let facts = driver.model().facts_of(client_id, facts);
             return Outcome::Proof(driver.prove(&credentials, &facts.discovery.endpoints).await);
         }
         _ => return Outcome::Done,

@@ -71,6 +71,15 @@ pub(super) fn scopes(desired: &DesiredClient) -> BTreeSet<&str> {
     scopes
 }
 
+/// Those of them that authentik's own mappings, or an administrator's, serve.
+pub(super) fn their_scopes(desired: &DesiredClient, email_verified: EmailVerified) -> BTreeSet<String> {
+    scopes(desired)
+        .into_iter()
+        .filter(|scope| *scope != EMAIL || email_verified == EmailVerified::Default)
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The mappings that a spec needs.
 pub(super) fn wanted(desired: &DesiredClient, email_verified: EmailVerified) -> Vec<WantedMapping> {
     let mut mappings: Vec<WantedMapping> = desired.claims.iter().filter_map(of_claim).collect();

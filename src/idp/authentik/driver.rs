@@ -16,7 +16,8 @@ use super::{
     api::{self, Api, Made},
     claims::{self, WantedMapping},
     errors,
-    fields::{self, APPLICATION, HANDLE_PROVIDER, HANDLE_SLUG, Lookups, is_of_application},
+    fields::{self, APPLICATION, HANDLE_PROVIDER, HANDLE_SLUG, is_of_application},
+    lookups::Lookups,
     model::{AuthentikModel, mapping_key, wanted_mapping},
     settings::Settings,
     wire::{Application, Flow, KeyPair, Mapping, Provider, Version},
@@ -117,10 +118,7 @@ impl AuthentikDriver {
             authorization_flow,
             invalidation_flow,
             signing_key: key.pk,
-            mappings: mappings
-                .into_iter()
-                .map(|mapping| (mapping.pk.clone(), mapping))
-                .collect(),
+            mappings: mappings.into_iter().collect(),
         });
         if !lookups.scopes().contains(crate::domain::client::OPENID) {
             return Err(self.not_there_yet("GET scope mappings", "scope mapping for openid"));
@@ -172,14 +170,14 @@ impl AuthentikDriver {
     fn keep_mappings(&self, mappings: &[Mapping]) {
         let mut known = self.lookups.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(lookups) = known.as_mut().filter(|_| !mappings.is_empty()) {
-            let all = mappings.iter().map(|mapping| (mapping.pk.clone(), mapping.clone()));
-            Arc::make_mut(lookups).mappings.extend(all);
+            let known = &mut Arc::make_mut(lookups).mappings;
+            mappings.iter().for_each(|mapping| known.insert(mapping.clone()));
         }
     }
 
     fn forget_mapping(&self, id: &str) {
         let mut known = self.lookups.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lookups) = known.as_mut().filter(|lookups| lookups.mappings.contains_key(id)) {
+        if let Some(lookups) = known.as_mut().filter(|lookups| lookups.mappings.get(id).is_some()) {
             Arc::make_mut(lookups).mappings.remove(id);
         }
     }
@@ -222,12 +220,7 @@ impl AuthentikDriver {
             }
         }
         let mark = Mark::parse(&provider.name);
-        let own: Vec<Mapping> = lookups
-            .mappings
-            .values()
-            .filter(|mapping| mark.as_ref().is_some_and(|mark| is_of(mapping, mark)))
-            .cloned()
-            .collect();
+        let own = mark.map(|mark| lookups.mappings.of(&mark)).unwrap_or_default();
         Ok(fields::observe(
             provider,
             application.as_ref(),

@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    claims::{self, EMAIL, WantedMapping},
+    claims::{self, WantedMapping},
+    lookups::Lookups,
     settings::Settings,
     wire::{Application, Mapping, Provider, RedirectUri},
 };
 use crate::{
     domain::{
         ClientSecret, ClientType, DesiredClient, Fields, LogoutChannel, Mark, ObservedClient, ObservedSecret,
-        authentik::EmailVerified,
         client::FIELD_TYPE,
         model::{CLIENT_ID, MARK, SECRET},
     },
@@ -98,47 +98,6 @@ pub fn slug(client_id: &str) -> String {
     format!("{slug}-{hash}")
 }
 
-/// Those that authentik's own mappings, or an administrator's, serve.
-fn their_scopes(desired: &DesiredClient, settings: &Settings) -> BTreeSet<String> {
-    claims::scopes(desired)
-        .into_iter()
-        .filter(|scope| *scope != EMAIL || settings.email_verified == EmailVerified::Default)
-        .map(str::to_owned)
-        .collect()
-}
-
-/// What ids on the server stand for, as last looked up.
-#[derive(Clone, Default)]
-pub(super) struct Lookups {
-    pub(super) authorization_flow: String,
-    pub(super) invalidation_flow: String,
-    pub(super) signing_key: String,
-    /// Scope mappings by their id.
-    pub(super) mappings: BTreeMap<String, Mapping>,
-}
-
-impl Lookups {
-    /// The scopes that a client can be given.
-    pub(super) fn scopes(&self) -> BTreeSet<String> {
-        let theirs = self.mappings.values().filter(|mapping| claims::ours(mapping).is_none());
-        theirs.map(|mapping| mapping.scope_name.clone()).collect()
-    }
-
-    /// Scopes that the client is to have, and no mapping serves.
-    pub(super) fn missing_scopes(&self, desired: &DesiredClient, settings: &Settings) -> Vec<String> {
-        let wanted = their_scopes(desired, settings).into_iter();
-        wanted.filter(|scope| self.of_scope(scope).is_none()).collect()
-    }
-
-    /// The mapping that serves a scope: authentik's own before an administrator's, then by name.
-    fn of_scope(&self, scope: &str) -> Option<&Mapping> {
-        let theirs = self.mappings.values().filter(|mapping| claims::ours(mapping).is_none());
-        theirs
-            .filter(|mapping| mapping.scope_name == scope)
-            .min_by_key(|mapping| (mapping.managed.is_none(), &mapping.name))
-    }
-}
-
 /// The client as the spec wants it.
 pub(super) fn wanted(desired: &DesiredClient, settings: &Settings) -> Fields {
     let mut fields = Collected::default();
@@ -154,7 +113,7 @@ pub(super) fn wanted(desired: &DesiredClient, settings: &Settings) -> Fields {
         GRANT_TYPES,
         sorted(desired.grant_types.iter().map(|grant| grant.as_str())),
     );
-    fields.put(SCOPES, sorted(their_scopes(desired, settings)));
+    fields.put(SCOPES, sorted(claims::their_scopes(desired, settings.email_verified)));
     let (uri, method) = logout(desired);
     fields.put(LOGOUT, logout_text(uri, method));
     fields.put(ACCESS_TOKEN_LIFETIME, access_seconds(desired).to_string());
@@ -610,7 +569,7 @@ fn set(
             put("grant_types", json!(grants));
         }
         SCOPES | USED_CLAIMS => {
-            let theirs = their_scopes(desired, settings);
+            let theirs = claims::their_scopes(desired, settings.email_verified);
             let theirs = theirs
                 .iter()
                 .filter_map(|scope| lookups.of_scope(scope))
@@ -757,7 +716,7 @@ mod tests {
             authorization_flow: "flow-1".to_owned(),
             invalidation_flow: "flow-2".to_owned(),
             signing_key: "key-1".to_owned(),
-            mappings: scopes.map(|scope| (scope.to_owned(), mapping(scope))).into(),
+            mappings: scopes.into_iter().map(mapping).collect(),
         }
     }
 
@@ -890,7 +849,7 @@ mod tests {
     #[test]
     fn a_client_that_was_made_looks_as_it_should() {
         let verified = Settings {
-            email_verified: EmailVerified::AlwaysTrue,
+            email_verified: crate::domain::authentik::EmailVerified::AlwaysTrue,
             ..settings()
         };
         let secret = ClientSecret::new("hunter2");

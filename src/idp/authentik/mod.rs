@@ -14,6 +14,7 @@ mod claims;
 mod driver;
 mod errors;
 mod fields;
+mod lookups;
 mod model;
 mod settings;
 mod wire;
