@@ -291,12 +291,99 @@ pub enum EnforcementPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Outputs {
+    /// Ready-made sets of keys, several at once; default unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 6))]
+    pub formats: Option<Vec<OutputFormat>>,
+    /// Where the application mounts the ConfigMap, for file names inside of values; /etc/oidc unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub mount_path: Option<String>,
     /// The Secret with the credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretOutput>,
     /// The ConfigMap with the CA bundle and the endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapOutput>,
+}
+
+/// Ready-made sets of keys: docs/outputs.md shows each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputFormat {
+    /// Service Binding's and Spring Cloud Bindings' `oauth2`.
+    Default,
+    /// Environment variables of twelve-factor applications.
+    Env,
+    /// oauth2-proxy and its chart.
+    Oauth2Proxy,
+    /// Dploy's chart.
+    Dploy,
+    /// Qualytics and its chart.
+    Qualytics,
+    /// OpenShift's `Authentication`.
+    Openshift,
+}
+
+/// A key of the user's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Template {
+    /// The key; none that a format writes.
+    #[schemars(length(min = 1, max = 200))]
+    pub key: String,
+    /// Its value: a template (docs/outputs.md has the language and the names).
+    #[schemars(length(min = 1, max = 16384))]
+    pub value: String,
+}
+
+/// A value that the operator makes up, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GeneratedKey {
+    /// The key; none that a format writes.
+    #[schemars(length(min = 1, max = 200))]
+    pub key: String,
+    /// How many characters; 32 unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 16, max = 1024))]
+    pub length: Option<i32>,
+    /// Which characters; Alphanumeric unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alphabet: Option<Alphabet>,
+}
+
+/// Characters of generated values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Alphabet {
+    /// Letters and digits.
+    #[default]
+    Alphanumeric,
+    /// Digits and a to f.
+    Hex,
+    /// Letters, digits, `-` and `_` (RFC 4648, section 5).
+    Base64URL,
+}
+
+/// Types of the output Secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SecretType {
+    /// Any keys.
+    #[default]
+    Opaque,
+    /// Service Binding's `oauth2`.
+    #[serde(rename = "servicebinding.io/oauth2")]
+    ServiceBindingOauth2,
+}
+
+impl SecretType {
+    /// As in the Secret's `type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opaque => "Opaque",
+            Self::ServiceBindingOauth2 => "servicebinding.io/oauth2",
+        }
+    }
 }
 
 /// The output Secret.
@@ -307,6 +394,17 @@ pub struct SecretOutput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 248))]
     pub name: Option<String>,
+    /// Its type; Opaque unless set. A new type makes it anew, with a new client secret.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<SecretType>,
+    /// Keys of your own, rendered from templates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub templates: Option<Vec<Template>>,
+    /// Values that the operator makes up once, and keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub generate: Option<Vec<GeneratedKey>>,
     /// Labels to put on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 32), extend("additionalProperties" = {"type": "string", "maxLength": 63}))]
@@ -325,6 +423,10 @@ pub struct ConfigMapOutput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub name: Option<String>,
+    /// Keys of your own, rendered from templates. Nothing secret is bound in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub templates: Option<Vec<Template>>,
 }
 
 /// What to do where a client of this ID exists already.

@@ -112,6 +112,9 @@ pub struct CertificateAuthorityReference {
 /// The key of a CA bundle where none is named, as on OpenShift.
 pub const CA_BUNDLE_KEY: &str = "ca-bundle.crt";
 
+/// The second name of the CA bundle: what most charts mount.
+pub const CA_KEY: &str = "ca.crt";
+
 pub(super) fn default_ca_key() -> String {
     CA_BUNDLE_KEY.to_owned()
 }

@@ -68,6 +68,9 @@ pub struct OIDCProviderSpec {
     /// Authentik: required with `type: Authentik`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentik: Option<AuthentikSpec>,
+    /// What claims mean, as in OpenShift's Authentication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_mappings: Option<ClaimMappings>,
     /// Limits of the operator's calls to the admin API.
     #[serde(rename = "adminAPI", default, skip_serializing_if = "Option::is_none")]
     pub admin_api: Option<AdminApi>,
@@ -133,6 +136,34 @@ pub struct InternalIssuer {
     /// CA of the certificate that is shown inside the cluster; that of the issuer unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_authority: Option<CertificateAuthorityReference>,
+}
+
+/// What claims mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimMappings {
+    /// The name of a user.
+    pub username: UsernameClaimMapping,
+}
+
+/// Where the name of a user stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsernameClaimMapping {
+    /// The claim that formats tell applications to show; preferred_username unless set, with Dex name.
+    #[schemars(length(min = 1, max = 256))]
+    pub claim: String,
+}
+
+impl OIDCProviderSpec {
+    /// The claim that names a user for people. Dex has no `preferred_username` for most of its connectors.
+    pub fn username_claim(&self) -> &str {
+        match &self.claim_mappings {
+            Some(mappings) => &mappings.username.claim,
+            None if self.type_ == ProviderType::Dex => "name",
+            None => "preferred_username",
+        }
+    }
 }
 
 /// How Dex is managed.

@@ -54,6 +54,12 @@ reasons! {
     /// Being deleted.
     Terminating,
 
+    // Outputs of a client.
+    /// A template under `spec.outputs` cannot be used, or one of its keys is a format's.
+    TemplateInvalid,
+    /// An output would hold more than Kubernetes takes.
+    OutputTooLarge,
+
     // Provider of a client.
     /// There is no such OIDCProvider.
     ProviderNotFound,

@@ -166,7 +166,7 @@ impl Pass<'_> {
                         return Ok(None);
                     }
                     snapshot.learn(&step, outcome);
-                    if matches!(*step, plan::Step::CreateOutput { .. }) {
+                    if matches!(*step, plan::Step::CreateOutput { .. } | plan::Step::UpdateOutput { .. }) {
                         // Its random values are used up, even if somebody deletes it again in this very pass.
                         snapshot.supply = gather::supply();
                     }

@@ -109,7 +109,7 @@ async fn create_output(context: &Context, client: &ClientView, draft: &OutputDra
         OutputKind::Secret => {
             let secret = Secret {
                 metadata,
-                type_: Some("Opaque".to_owned()),
+                type_: Some(draft.type_.as_str().to_owned()),
                 data: Some(
                     draft
                         .data

@@ -140,6 +140,7 @@ pub fn supply() -> Supply {
             .filter(char::is_ascii_alphanumeric)
             .take(12)
             .collect(),
+        seed: ClientSecret::generate(),
     }
 }
 

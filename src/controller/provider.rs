@@ -230,6 +230,7 @@ async fn look_at_issuer(
         keys,
         ca_bundle: ca.map(crate::domain::CaBundle::to_pem).unwrap_or_default(),
         ca_expiry: ca.map(crate::domain::CaBundle::earliest_expiry),
+        username_claim: object.spec.username_claim().to_owned(),
         insecure_endpoints_allowed,
         scopes: None,
         server_version: None,

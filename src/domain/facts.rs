@@ -62,6 +62,8 @@ pub struct ProviderFacts {
     pub discovery: Discovery,
     /// Usable keys.
     pub keys: Vec<JsonWebKeySummary>,
+    /// The claim that names a user for people (`preferred_username`).
+    pub username_claim: String,
     /// Normalised PEM of the CAs that applications need; empty: public roots.
     pub ca_bundle: String,
     /// When the first certificate of that bundle expires.

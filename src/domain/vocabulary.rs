@@ -38,6 +38,16 @@ pub const ANNOTATION_MARK: &str = "oidc-operator.io/mark";
 /// Annotation on the output Secret: sha256 of the client secret that the operator wrote.
 pub const ANNOTATION_SECRET_DIGEST: &str = "oidc-operator.io/client-secret-sha256";
 
+/// Annotation on the output Secret: the key that holds the client secret, where it is not [`KEY_CLIENT_SECRET`].
+pub const ANNOTATION_SECRET_KEY: &str = "oidc-operator.io/client-secret-key";
+
+/// Annotation on the output Secret: the values that the operator made up beside the client secret, `<key>:<sha256>` each.
+pub const ANNOTATION_GENERATED: &str = "oidc-operator.io/generated-sha256";
+
+/// Annotation on outputs: sha256 of all of their data. It changes when, and only when, an application has something new to
+/// read: for tools that restart workloads.
+pub const ANNOTATION_OUTPUT_HASH: &str = "oidc-operator.io/output-sha256";
+
 /// Annotation on outputs: sha256 of every other key that the operator wrote.
 pub const ANNOTATION_DATA_DIGEST: &str = "oidc-operator.io/data-sha256";
 
@@ -58,6 +68,9 @@ pub const ANNOTATION_RECONCILE_REQUESTED: &str = "oidc-operator.io/reconcile-req
 
 /// Annotation on a custom resource that is being deleted: let it go, leave what is at the identity provider.
 pub const ANNOTATION_ORPHAN: &str = "oidc-operator.io/orphan";
+
+/// Prefix of the keys of generated values in the staged Secret of a rotation, so that none of them is that of the secret.
+pub const GENERATED_PREFIX: &str = "generated.";
 
 /// Suffix of the staged Secret of a rotation.
 pub const NEXT_SUFFIX: &str = "-next";

@@ -1,6 +1,6 @@
 //! The next thing to do for one OIDCClient. The order of writes is the design's: each step may be the last one that ran.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use super::{
     checks,
@@ -10,17 +10,21 @@ use super::{
     outputs::{self, Outputs},
     resolve,
     snapshot::{Evidence, OutputView, PresentProvider, ProviderView, RemoteView, Snapshot},
-    step::{Move, Need, Note, OutputKind, Step},
+    step::{Move, Need, Note, OutputDraft, OutputKind, Step},
     verdict::{Finding, Requeue, Verdict},
 };
 use crate::{
-    api::Reason,
+    api::{Reason, client::SecretType},
     domain::{
         Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
         ProviderFacts, RemoteDiff,
         model::{FieldChange, RotationCapability, SECRET},
     },
+    publish::{self, Generated},
 };
+
+/// Why a Secret goes that is made anew at once.
+pub(super) const TYPE_CHANGES: &str = "the spec wants another type";
 
 /// Names the next thing to do.
 pub fn next(snapshot: &Snapshot) -> Move {
@@ -165,6 +169,9 @@ impl<'a> Work<'a> {
         if let Some(finding) = checks::acceptance(&self.snapshot.client, &self.desired, &assessment) {
             return self.refused(finding);
         }
+        if let Err(finding) = drafts::check(self.context()) {
+            return self.refused(finding);
+        }
         let Some(found) = &self.snapshot.outputs else {
             return Move::Look(Need::Outputs);
         };
@@ -260,8 +267,10 @@ impl<'a> Work<'a> {
         let name = self.snapshot.client.secret_name();
         let name_is_free = outputs.next.as_ref().is_none_or(|(staged, _)| staged.name != name);
         if outputs.secret.is_none() && name_is_free {
-            let draft = drafts::secret(self.context(), &name, None, None);
-            return Some(step(Step::CreateOutput { draft, note: None }));
+            return Some(self.create_secret(outputs, &name, None));
+        }
+        if let Some(seen) = outputs.secret.filter(|seen| !self.has_type(seen)) {
+            return Some(delete_output(OutputKind::Secret, seen, TYPE_CHANGES));
         }
         self.remote(None, remote)
             .or_else(|| self.secret_up_to_date(outputs, None))
@@ -350,12 +359,55 @@ impl<'a> Work<'a> {
 
     fn secret_up_to_date(&self, outputs: &Outputs<'_>, credential: Option<&Credential>) -> Option<Move> {
         let seen = outputs.secret?;
-        let draft = drafts::secret(self.context(), &seen.name, credential, Some(seen));
-        self.up_to_date(seen, draft, outputs.former_secret)
+        match self.secret_draft(outputs, &seen.name, credential, Some(seen)) {
+            Ok(draft) => self.up_to_date(seen, draft, outputs.former_secret),
+            Err(finding) => Some(self.unrendered(finding)),
+        }
+    }
+
+    /// The output Secret under `name`, with what was made up for it before.
+    pub(super) fn secret_draft(
+        &self,
+        outputs: &Outputs<'_>,
+        name: &str,
+        credential: Option<&Credential>,
+        seen: Option<&OutputView>,
+    ) -> Result<OutputDraft, Finding> {
+        drafts::secret(self.context(), name, credential, &self.generated(outputs), seen)
+    }
+
+    pub(super) fn create_secret(&self, outputs: &Outputs<'_>, name: &str, credential: Option<&Credential>) -> Move {
+        match self.secret_draft(outputs, name, credential, None) {
+            Ok(draft) => step(Step::CreateOutput { draft, note: None }),
+            Err(finding) => self.unrendered(finding),
+        }
+    }
+
+    /// The values that the operator makes up beside the client secret: those that stand are kept.
+    pub(super) fn generated(&self, outputs: &Outputs<'_>) -> Generated {
+        let wanted = publish::generate::wanted(self.snapshot.client.spec.outputs.as_ref());
+        // While a rotation stands, its values are the desired ones.
+        let staged = outputs.next.as_ref().map(|(staged, _)| *staged);
+        let holder = staged.or(outputs.secret).or(outputs.former_secret);
+        let held = holder.map(outputs::generated).unwrap_or_default();
+        Generated::complete(&wanted, &held, &self.snapshot.supply.seed)
+    }
+
+    /// Is the Secret of the type that the spec wants? Kubernetes changes none.
+    pub(super) fn has_type(&self, seen: &OutputView) -> bool {
+        seen.type_.as_deref().unwrap_or(SecretType::default().as_str()) == self.context().secret_type().as_str()
+    }
+
+    pub(super) fn unrendered(&self, finding: Finding) -> Move {
+        let assessment = self.model.assess(&self.desired, &self.facts);
+        self.outputs_unusable(finding, &assessment)
     }
 
     fn config_map_up_to_date(&self, outputs: &Outputs<'_>) -> Option<Move> {
-        let draft = drafts::config_map(self.context(), outputs.config_map);
+        let draft = match drafts::config_map(self.context(), outputs.config_map) {
+            Ok(draft) => draft,
+            Err(finding) => return Some(self.unrendered(finding)),
+        };
         match outputs.config_map {
             None => {
                 let note = (outputs.former_config_map.is_none() && self.was_published())
@@ -366,16 +418,21 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn up_to_date(
-        &self,
-        seen: &OutputView,
-        draft: super::step::OutputDraft,
-        former: Option<&OutputView>,
-    ) -> Option<Move> {
+    fn up_to_date(&self, seen: &OutputView, draft: OutputDraft, former: Option<&OutputView>) -> Option<Move> {
         let kind = draft.kind;
         if !drafts::is_as(seen, &draft, &self.mark) {
-            let note =
-                (drafts::was_edited(seen) && self.was_published()).then(|| repaired(kind, &seen.name, "was edited"));
+            let note = (drafts::was_edited(seen) && self.was_published()).then(|| {
+                let mut note = repaired(kind, &seen.name, "was edited");
+                let lost = outputs::lost(seen);
+                if !lost.is_empty() {
+                    let _ = write!(
+                        note.message,
+                        "; made anew, because nobody knows them any more: {}",
+                        lost.join(", ")
+                    );
+                }
+                note
+            });
             return Some(step(Step::UpdateOutput {
                 draft,
                 precondition: drafts::seen_version(seen),

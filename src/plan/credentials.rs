@@ -1,7 +1,9 @@
 //! Client secrets: made, rotated by way of a staged Secret, and proven.
 
+use std::fmt::Write as _;
+
 use super::{
-    client::{Work, delete_output, settled, step},
+    client::{TYPE_CHANGES, Work, delete_output, settled, step},
     conditions,
     drafts::{self, Credential},
     outputs::{self, Outputs},
@@ -11,7 +13,10 @@ use super::{
 };
 use crate::{
     api::Reason,
-    domain::{ErrorClass, ObservedClient, ObservedSecret, Proof, vocabulary::ANNOTATION_SECRET_DIGEST},
+    domain::{
+        ErrorClass, ObservedClient, ObservedSecret, Proof,
+        vocabulary::{ANNOTATION_SECRET_DIGEST, GENERATED_PREFIX},
+    },
 };
 
 /// How long a proof of credentials is good.
@@ -27,6 +32,7 @@ enum Why {
     KeyGone,
     Gone,
     ConfidentialNow,
+    TypeChanged,
 }
 
 impl Why {
@@ -37,6 +43,7 @@ impl Why {
             Self::KeyGone => (true, "The output Secret holds no client secret any more"),
             Self::Gone => (true, "The output Secret is gone"),
             Self::ConfidentialNow => (false, "The client is confidential now"),
+            Self::TypeChanged => (false, "The spec wants the output Secret to be of another type"),
         }
     }
 }
@@ -52,9 +59,27 @@ impl Work<'_> {
             rotated_at: Some(conditions::timestamp(self.snapshot.now)),
         };
         let stage = |target: &str, why: Why| {
-            let draft = drafts::next(self.context(), target, &fresh(Some(supply.attempt.clone())));
-            let (warning, why) = why.tell();
-            let message = format!("{why}; a new client secret is made and written to Secret {target}");
+            let credential = fresh(Some(supply.attempt.clone()));
+            let draft = drafts::next(self.context(), target, &credential, &self.generated(outputs));
+            let (warning, happened) = why.tell();
+            let mut message = format!("{happened}; a new client secret is made and written to Secret {target}");
+            let made_anew: Vec<&str> = match (why, outputs.secret) {
+                // Nobody knows what was in it.
+                (Why::Gone, _) => draft
+                    .data
+                    .keys()
+                    .filter_map(|key| key.strip_prefix(GENERATED_PREFIX))
+                    .collect(),
+                (_, Some(secret)) => outputs::lost(secret),
+                (_, None) => Vec::new(),
+            };
+            if !made_anew.is_empty() {
+                let _ = write!(
+                    message,
+                    ". Made anew too, because nobody knows them any more: {}",
+                    made_anew.join(", ")
+                );
+            }
             let note = Note {
                 warning,
                 reason: Reason::SecretReplaced,
@@ -66,6 +91,9 @@ impl Work<'_> {
             })
         };
         match (outputs.secret, outputs.former_secret) {
+            (Some(secret), _) if !self.has_type(secret) && outputs::credential(secret).is_some() => {
+                Err(stage(&name, Why::TypeChanged))
+            }
             (Some(secret), _) => outputs::credential(secret).ok_or_else(|| {
                 // Outputs of a public client carry no digest.
                 let was_public = !secret.annotations.contains_key(ANNOTATION_SECRET_DIGEST);
@@ -78,17 +106,11 @@ impl Work<'_> {
             }),
             // A new Secret name: the same values under the new name, then the old one goes.
             (None, Some(former)) => Err(match outputs::credential(former) {
-                Some(credential) => {
-                    let draft = drafts::secret(self.context(), &name, Some(&credential), None);
-                    step(Step::CreateOutput { draft, note: None })
-                }
+                Some(credential) => self.create_secret(outputs, &name, Some(&credential)),
                 None => stage(&former.name, Why::Edited),
             }),
             (None, None) if exists => Err(stage(&name, Why::Gone)),
-            (None, None) => {
-                let draft = drafts::secret(self.context(), &name, Some(&fresh(None)), None);
-                Err(step(Step::CreateOutput { draft, note: None }))
-            }
+            (None, None) => Err(self.create_secret(outputs, &name, Some(&fresh(None)))),
         }
     }
 
@@ -108,9 +130,9 @@ impl Work<'_> {
             .into_iter()
             .chain(outputs.former_secret)
             .find(|secret| secret.name == target);
-        let taken_over = output
-            .and_then(outputs::credential)
-            .is_some_and(|held| held == credential);
+        let taken_over = output.is_some_and(|output| {
+            self.has_type(output) && outputs::credential(output).is_some_and(|held| held == credential)
+        });
         if taken_over {
             return delete_output(OutputKind::Secret, staged, "the rotation is finished");
         }
@@ -138,15 +160,19 @@ impl Work<'_> {
             // Unreachable or unclear: the rotation goes on.
             Some(Proof::Proven | Proof::Unknown(_) | Proof::WrongIssuer(_)) => {}
         }
-        let draft = drafts::secret(self.context(), target, Some(&credential), output);
-        step(match output {
-            None => Step::CreateOutput { draft, note: None },
-            Some(seen) => Step::UpdateOutput {
+        let output = match output {
+            Some(seen) if !self.has_type(seen) => return delete_output(OutputKind::Secret, seen, TYPE_CHANGES),
+            None => return self.create_secret(outputs, target, Some(&credential)),
+            Some(seen) => seen,
+        };
+        match self.secret_draft(outputs, target, Some(&credential), Some(output)) {
+            Ok(draft) => step(Step::UpdateOutput {
                 draft,
-                precondition: drafts::seen_version(seen),
+                precondition: drafts::seen_version(output),
                 note: None,
-            },
-        })
+            }),
+            Err(finding) => self.unrendered(finding),
+        }
     }
 
     /// What the last proof in this pass said of this credential.

@@ -5,18 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     snapshot::{ClientView, OutputView},
     step::{OutputDraft, OutputKind, Precondition},
+    verdict::Finding,
 };
 use crate::{
+    api::{
+        Reason,
+        client::{Outputs, SecretType},
+    },
     domain::{
         ClientSecret, DesiredClient, Mark, ProviderFacts, SecretKind, digest,
         names::next_secret_name,
         vocabulary::{
-            ANNOTATION_APPLIED_METADATA, ANNOTATION_ATTEMPT, ANNOTATION_DATA_DIGEST, ANNOTATION_MARK,
-            ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_DIGEST, ANNOTATION_SECRET_SOURCE, KEY_CLIENT_SECRET,
-            LABEL_CLIENT_UID, LABEL_MANAGED_BY, MANAGED_BY,
+            ANNOTATION_APPLIED_METADATA, ANNOTATION_ATTEMPT, ANNOTATION_DATA_DIGEST, ANNOTATION_GENERATED,
+            ANNOTATION_MARK, ANNOTATION_OUTPUT_HASH, ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_DIGEST,
+            ANNOTATION_SECRET_KEY, ANNOTATION_SECRET_SOURCE, GENERATED_PREFIX, KEY_CLIENT_SECRET, LABEL_CLIENT_UID,
+            LABEL_MANAGED_BY, MANAGED_BY,
         },
     },
-    publish::{self, Data},
+    publish::{self, Data, Generated, Material, RenderError},
 };
 
 /// A client secret with what is known of its making.
@@ -45,30 +51,81 @@ pub struct Context<'a> {
     pub facts: &'a ProviderFacts,
 }
 
+impl<'a> Context<'a> {
+    fn spec(self) -> Option<&'a Outputs> {
+        self.client.spec.outputs.as_ref()
+    }
+
+    fn material(self, secret: Option<&'a ClientSecret>, generated: &'a Generated) -> Material<'a> {
+        Material {
+            desired: self.desired,
+            requested_scopes: self.requested_scopes,
+            facts: self.facts,
+            spec: self.spec(),
+            secret,
+            generated,
+        }
+    }
+
+    /// The type that the spec wants for the output Secret.
+    pub fn secret_type(self) -> SecretType {
+        self.spec()
+            .and_then(|outputs| outputs.secret.as_ref()?.type_)
+            .unwrap_or_default()
+    }
+}
+
+/// Can the outputs be rendered? Tried with values that stand for the secret ones, before anything is made.
+///
+/// # Errors
+/// A finding for `Accepted`.
+pub fn check(context: Context<'_>) -> Result<(), Finding> {
+    let stand_in = ClientSecret::new("x".repeat(43));
+    let wanted = publish::generate::wanted(context.spec());
+    let generated = Generated::complete(&wanted, &Generated::default(), &stand_in);
+    let material = context.material(Some(&stand_in), &generated);
+    publish::secret(&material).map_err(|error| unrendered(&error))?;
+    publish::config_map(&material).map_err(|error| unrendered(&error))?;
+    Ok(())
+}
+
+fn unrendered(error: &RenderError) -> Finding {
+    let reason = match error {
+        RenderError::Template { .. } | RenderError::KeyTaken { .. } => Reason::TemplateInvalid,
+        RenderError::TooLarge { .. } => Reason::OutputTooLarge,
+    };
+    Finding::no(reason, error.to_string())
+}
+
 /// The output Secret under `name`.
+///
+/// # Errors
+/// A finding for `CredentialsPublished`: it cannot be rendered.
 pub fn secret(
     context: Context<'_>,
     name: &str,
     credential: Option<&Credential>,
+    generated: &Generated,
     seen: Option<&OutputView>,
-) -> OutputDraft {
-    let data = publish::secret(
-        context.desired,
-        context.requested_scopes,
-        context.facts,
-        credential.map(|credential| &credential.secret),
-    );
-    let spec = context
-        .client
-        .spec
-        .outputs
-        .as_ref()
-        .and_then(|outputs| outputs.secret.as_ref());
+) -> Result<OutputDraft, Finding> {
+    let material = context.material(credential.map(|credential| &credential.secret), generated);
+    let data = publish::secret(&material).map_err(|error| unrendered(&error))?;
+    let key = publish::secret_key(context.spec());
+    let spec = context.spec().and_then(|outputs| outputs.secret.as_ref());
     let wanted = Metadata {
         labels: spec.and_then(|secret| secret.labels.clone()).unwrap_or_default(),
         annotations: spec.and_then(|secret| secret.annotations.clone()).unwrap_or_default(),
     };
-    let mut draft = base(context.mark, OutputKind::Secret, name, data, wanted, seen);
+    let mut draft = base(context.mark, OutputKind::Secret, name, data, key, wanted, seen);
+    draft.type_ = context.secret_type();
+    record(&mut draft, generated);
+    if key == KEY_CLIENT_SECRET || credential.is_none() {
+        draft.dropped.push(ANNOTATION_SECRET_KEY.to_owned());
+    } else {
+        draft
+            .annotations
+            .insert(ANNOTATION_SECRET_KEY.to_owned(), key.to_owned());
+    }
     if let Some(credential) = credential {
         draft
             .annotations
@@ -99,24 +156,41 @@ pub fn secret(
             .map(str::to_owned),
         );
     }
-    draft
+    Ok(draft)
+}
+
+/// Notes which values were made up.
+fn record(draft: &mut OutputDraft, generated: &Generated) {
+    if generated.is_empty() {
+        draft.dropped.push(ANNOTATION_GENERATED.to_owned());
+    } else {
+        draft
+            .annotations
+            .insert(ANNOTATION_GENERATED.to_owned(), generated.record());
+    }
 }
 
 /// The staged Secret of a rotation: only what the rotation needs, and immutable.
-pub fn next(context: Context<'_>, output: &str, credential: &Credential) -> OutputDraft {
-    let data = Data::from([(
+pub fn next(context: Context<'_>, output: &str, credential: &Credential, generated: &Generated) -> OutputDraft {
+    let mut data: Data = generated
+        .iter()
+        .map(|(key, value)| (format!("{GENERATED_PREFIX}{key}"), value.as_bytes().to_vec()))
+        .collect();
+    data.insert(
         KEY_CLIENT_SECRET.to_owned(),
         credential.secret.expose().as_bytes().to_vec(),
-    )]);
+    );
     let mut draft = base(
         context.mark,
         OutputKind::Secret,
         &next_secret_name(output),
         data,
+        KEY_CLIENT_SECRET,
         Metadata::default(),
         None,
     );
     draft.immutable = true;
+    record(&mut draft, generated);
     draft
         .annotations
         .insert(ANNOTATION_SECRET_DIGEST.to_owned(), credential.secret.digest());
@@ -132,16 +206,21 @@ pub fn next(context: Context<'_>, output: &str, credential: &Credential) -> Outp
 }
 
 /// The output ConfigMap.
-pub fn config_map(context: Context<'_>, seen: Option<&OutputView>) -> OutputDraft {
-    let data = publish::config_map(context.facts);
-    base(
+///
+/// # Errors
+/// A finding for `CredentialsPublished`: it cannot be rendered.
+pub fn config_map(context: Context<'_>, seen: Option<&OutputView>) -> Result<OutputDraft, Finding> {
+    let generated = Generated::default();
+    let data = publish::config_map(&context.material(None, &generated)).map_err(|error| unrendered(&error))?;
+    Ok(base(
         context.mark,
         OutputKind::ConfigMap,
         &context.client.config_map_name(),
         data,
+        KEY_CLIENT_SECRET,
         Metadata::default(),
         seen,
-    )
+    ))
 }
 
 /// An output that loses its owner, because the OIDCClient goes and it stays (`deletionPolicy: Retain`).
@@ -154,6 +233,7 @@ pub fn released(mark: &Mark, kind: OutputKind, seen: &OutputView) -> OutputDraft
         annotations: BTreeMap::from([(ANNOTATION_MARK.to_owned(), mark.released().to_string())]),
         dropped: vec![LABEL_CLIENT_UID.to_owned()],
         data: seen.data.clone(),
+        type_: SecretType::default(),
         immutable: seen.immutable,
     }
 }
@@ -169,6 +249,7 @@ fn base(
     kind: OutputKind,
     name: &str,
     data: Data,
+    secret_key: &str,
     spec: Metadata,
     seen: Option<&OutputView>,
 ) -> OutputDraft {
@@ -195,7 +276,8 @@ fn base(
     labels.insert(LABEL_MANAGED_BY.to_owned(), MANAGED_BY.to_owned());
     let mut annotations = spec.annotations;
     annotations.insert(ANNOTATION_MARK.to_owned(), mark.to_string());
-    annotations.insert(ANNOTATION_DATA_DIGEST.to_owned(), data_digest(&data));
+    annotations.insert(ANNOTATION_DATA_DIGEST.to_owned(), data_digest(&data, secret_key));
+    annotations.insert(ANNOTATION_OUTPUT_HASH.to_owned(), digest::of_data(&data));
     if applied.is_empty() {
         dropped.push(ANNOTATION_APPLIED_METADATA.to_owned());
     } else {
@@ -210,13 +292,14 @@ fn base(
         annotations,
         dropped,
         data,
+        type_: SecretType::default(),
         immutable: false,
     }
 }
 
-/// The digest of every key but the client secret, which has its own.
-fn data_digest(data: &Data) -> String {
-    digest::of_data(data.iter().filter(|(key, _)| *key != KEY_CLIENT_SECRET))
+/// The digest of every key but that of the client secret, which has its own.
+fn data_digest(data: &Data, secret_key: &str) -> String {
+    digest::of_data(data.iter().filter(|(key, _)| *key != secret_key))
 }
 
 /// Is the output as the draft wants it?
@@ -242,7 +325,7 @@ pub fn is_as(seen: &OutputView, draft: &OutputDraft, mark: &Mark) -> bool {
 
 /// Was its data changed by somebody else since the operator wrote it?
 pub fn was_edited(seen: &OutputView) -> bool {
-    seen.annotations.get(ANNOTATION_DATA_DIGEST) != Some(&data_digest(&seen.data))
+    seen.annotations.get(ANNOTATION_DATA_DIGEST) != Some(&data_digest(&seen.data, seen.client_secret_key()))
 }
 
 /// The version that was seen.

@@ -10,8 +10,9 @@ use crate::{
     domain::{
         Mark,
         names::next_secret_name,
-        vocabulary::{ANNOTATION_ATTEMPT, ANNOTATION_ROTATED_AT, NEXT_SUFFIX},
+        vocabulary::{ANNOTATION_ATTEMPT, ANNOTATION_GENERATED, ANNOTATION_ROTATED_AT, GENERATED_PREFIX, NEXT_SUFFIX},
     },
+    publish::Generated,
 };
 
 /// The outputs of one client, told apart.
@@ -106,6 +107,24 @@ fn waiting(kind: &str, name: &str) -> Finding {
         Reason::WaitingForGarbageCollection,
         format!("{kind} {name} belongs to a former object of this name and is still being deleted; waiting for that"),
     )
+}
+
+/// The values that an output holds beside the client secret, those of them that stand as the operator made them. A staged
+/// Secret holds them under names of its own.
+pub fn generated(view: &OutputView) -> Generated {
+    let record = view.annotations.get(ANNOTATION_GENERATED);
+    let prefix = if staged_for(view).is_some() {
+        GENERATED_PREFIX
+    } else {
+        ""
+    };
+    Generated::intact(&view.data, record.map_or("", String::as_str), prefix)
+}
+
+/// The keys of values that an output should hold and does not, or not as the operator made them.
+pub fn lost(view: &OutputView) -> Vec<&str> {
+    let record = view.annotations.get(ANNOTATION_GENERATED);
+    record.map_or_else(Vec::new, |record| generated(view).missing(record))
 }
 
 /// The credential that an output holds, if it is the one that the operator wrote.

@@ -250,7 +250,7 @@ fn written(draft: &OutputDraft, snapshot: &Snapshot) -> OutputView {
         labels,
         annotations,
         data: draft.data.clone(),
-        type_: (draft.kind == OutputKind::Secret).then(|| "Opaque".to_owned()),
+        type_: (draft.kind == OutputKind::Secret).then(|| draft.type_.as_str().to_owned()),
         immutable: draft.immutable,
     }
 }

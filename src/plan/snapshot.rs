@@ -10,7 +10,9 @@ use crate::{
     domain::{
         ClientSecret, IdpError, Mark, MarkUid, Model, ObservedClient, OwnerId, Ownership, Proof, ProviderFacts,
         ResourceName,
-        vocabulary::{ANNOTATION_ATTEMPT, ANNOTATION_MARK, ANNOTATION_SECRET_DIGEST, KEY_CLIENT_SECRET},
+        vocabulary::{
+            ANNOTATION_ATTEMPT, ANNOTATION_MARK, ANNOTATION_SECRET_DIGEST, ANNOTATION_SECRET_KEY, KEY_CLIENT_SECRET,
+        },
     },
 };
 
@@ -279,9 +281,16 @@ impl OutputView {
         }
     }
 
+    /// The key that holds its client secret, where it holds one.
+    pub fn client_secret_key(&self) -> &str {
+        self.annotations
+            .get(ANNOTATION_SECRET_KEY)
+            .map_or(KEY_CLIENT_SECRET, String::as_str)
+    }
+
     /// Its client secret, where it holds one.
     pub fn client_secret(&self) -> Option<ClientSecret> {
-        let bytes = self.data.get(KEY_CLIENT_SECRET)?;
+        let bytes = self.data.get(self.client_secret_key())?;
         String::from_utf8(bytes.clone())
             .ok()
             .filter(|text| !text.is_empty())
@@ -366,4 +375,6 @@ pub struct Supply {
     pub secret: ClientSecret,
     /// Id of a new rotation attempt.
     pub attempt: String,
+    /// What other values are made from.
+    pub seed: ClientSecret,
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
-    api::Reason,
+    api::{Reason, client::SecretType},
     domain::{ClientSecret, DesiredClient, ObservedClient, RemoteDiff, TokenEndpointAuthMethod},
     publish::Data,
 };
@@ -67,6 +67,8 @@ pub struct OutputDraft {
     pub dropped: Vec<String>,
     /// All of its data.
     pub data: Data,
+    /// Its type: of a Secret. Kubernetes changes none.
+    pub type_: SecretType,
     /// May it never change?
     pub immutable: bool,
 }

@@ -124,6 +124,7 @@ impl Cluster {
             view.annotations = draft.annotations.clone();
             view.data = draft.data.clone();
             view.immutable = draft.immutable;
+            view.type_ = (draft.kind == OutputKind::Secret).then(|| draft.type_.as_str().to_owned());
         });
         self.answer(draft)
     }

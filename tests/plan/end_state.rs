@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use oidc_operator::{api::OIDCClientStatus, domain::ObservedSecret, plan::snapshot::OutputView};
+use oidc_operator::{
+    api::OIDCClientStatus,
+    domain::{ObservedSecret, digest},
+    plan::{drafts, outputs, snapshot::OutputView},
+};
 
 use crate::simulator::Simulator;
 
@@ -16,12 +20,20 @@ impl Simulator {
             line(format!("{kind} {name} of {owners:?}, immutable: {}", view.immutable));
             line(format!("  labels: {:?}", view.labels));
             line(format!("  annotations: {:?}", masked(view)));
+            let generated = outputs::generated(view);
             for (key, value) in &view.data {
-                let value = match (key.as_str(), String::from_utf8_lossy(value)) {
-                    ("client-secret", value) if self.valid_secret().as_deref() == Some(&*value) => "valid".to_owned(),
-                    ("client-secret", _) => "not valid".to_owned(),
-                    (_, value) => value.into_owned(),
+                let mut value = match (key == view.client_secret_key(), String::from_utf8_lossy(value)) {
+                    (true, value) if self.valid_secret().as_deref() == Some(&*value) => "valid".to_owned(),
+                    (true, _) => "not valid".to_owned(),
+                    (false, value) => value.into_owned(),
                 };
+                // Copies of random values, in keys of several formats and in templates.
+                for (key, random) in generated.iter() {
+                    value = value.replace(random, &format!("<{key}>"));
+                }
+                if let Some(secret) = view.client_secret() {
+                    value = value.replace(secret.expose(), "<client secret>");
+                }
                 line(format!("  {key}: {value:?}"));
             }
         }
@@ -45,10 +57,12 @@ fn masked(view: &OutputView) -> BTreeMap<&str, String> {
         .iter()
         .filter(|(key, _)| !key.ends_with("/rotation-attempt") && !key.ends_with("/rotated-at"))
         .map(|(key, value)| {
-            let value = if key.ends_with("/client-secret-sha256") {
-                format!("right: {}", view.intact_secret().is_some())
-            } else {
-                value.clone()
+            let value = match key.rsplit('/').next() {
+                Some("client-secret-sha256") => format!("right: {}", view.intact_secret().is_some()),
+                Some("output-sha256") => format!("right: {}", *value == digest::of_data(&view.data)),
+                Some("data-sha256") => format!("right: {}", !drafts::was_edited(view)),
+                Some("generated-sha256") => format!("{:?}, lost: {:?}", outputs::generated(view), outputs::lost(view)),
+                _ => value.clone(),
             };
             (key.as_str(), value)
         })

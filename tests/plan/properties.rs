@@ -196,7 +196,7 @@ proptest! {
         prop_assert_eq!(summary(&simulator.world.client.status), summary(&fresh.world.client.status));
 
         let secret = simulator.cluster.secret(&simulator.world.client.secret_name());
-        prop_assert_eq!(simulator.valid_secret().unwrap_or_default(), text(secret, "client-secret"));
+        prop_assert_eq!(simulator.valid_secret().unwrap_or_default(), text(secret, secret.client_secret_key()));
 
         let again = simulator.pass(None);
         prop_assert!(!again.wrote(), "{:?}", again.names());

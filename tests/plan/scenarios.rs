@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use oidc_operator::{
-    api::provider::ClientGrants,
+    api::{
+        client::{OutputFormat, SecretType},
+        provider::ClientGrants,
+    },
     domain::{ClientSecret, ClientType, IdpErrorKind, ObservedClient, ObservedSecret},
     idp::memory::{Like, Operation, When},
     plan::{
@@ -127,6 +130,25 @@ fn scopes(simulator: &mut Simulator, scopes: &[&str]) {
     simulator.world.spec(|spec| spec.scopes = Some(world::strings(scopes)));
 }
 
+/// A format that has no key `client-secret`, a generated value, and a template that uses both.
+fn own_keys(simulator: &mut Simulator) {
+    simulator
+        .world
+        .outputs(|outputs| outputs.formats = Some(vec![OutputFormat::Env]));
+    let generate = json!([{"key": "session-key", "length": 48}]);
+    let template = json!([{"key": "own", "value": "{{ clientSecret }}:{{ generated['session-key'] }}"}]);
+    simulator.world.secret_output(|secret| {
+        secret.generate = serde_json::from_value(generate).unwrap();
+        secret.templates = serde_json::from_value(template).unwrap();
+    });
+}
+
+fn other_type(simulator: &mut Simulator) {
+    simulator
+        .world
+        .secret_output(|secret| secret.type_ = Some(SecretType::ServiceBindingOauth2));
+}
+
 fn not_ready(simulator: &mut Simulator) {
     simulator
         .world
@@ -193,6 +215,51 @@ scenarios! {
     label_becomes_annotation: |s| {
         standing(s);
         s.world.secret_output(|secret| secret.annotations = secret.labels.take());
+    };
+
+    // What the outputs hold changes.
+    formats_changed: |s| {
+        standing(s);
+        s.world.outputs(|outputs| outputs.formats = Some(vec![OutputFormat::Env, OutputFormat::Oauth2Proxy]));
+    };
+    formats_changed_with_a_standing_next: |s| {
+        staged(s);
+        s.world.outputs(|outputs| outputs.formats = Some(vec![OutputFormat::Env, OutputFormat::Oauth2Proxy]));
+    };
+    keys_of_ones_own: |s| { standing(s); own_keys(s); };
+    keys_of_ones_own_public: |s| { s.world.public(); own_keys(s); };
+    generated_value_edited: |s| { own_keys(s); standing(s); edit_secret(s, "session-key", "mine"); };
+    generated_value_left_the_spec: |s| {
+        own_keys(s);
+        standing(s);
+        s.world.secret_output(|secret| (secret.generate, secret.templates) = (None, None));
+    };
+    generated_values_and_secret_deleted: |s| {
+        own_keys(s);
+        standing(s);
+        s.cluster.remove(OutputKind::Secret, "web-oidc");
+    };
+    generated_values_and_a_new_secret_name: |s| {
+        own_keys(s);
+        standing(s);
+        s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
+    };
+    generated_values_and_an_edited_client_secret: |s| {
+        own_keys(s);
+        standing(s);
+        edit_secret(s, "OIDC_CLIENT_SECRET", "mine");
+    };
+    template_invalid: |s| {
+        let template = json!([{"key": "own", "value": "{{ nothing }}"}]);
+        s.world.secret_output(|secret| secret.templates = serde_json::from_value(template).unwrap());
+    };
+    secret_type_changed: |s| { own_keys(s); standing(s); other_type(s); };
+    secret_type_changed_public: |s| { standing_public(s); other_type(s); };
+    secret_type_changed_with_a_standing_next: |s| { staged(s); other_type(s); };
+    secret_type_and_name_changed: |s| {
+        standing(s);
+        other_type(s);
+        s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
     };
 
     // Outputs are touched.

@@ -23,8 +23,8 @@ fn plans_hide_secrets() {
             let holds = |step: &Step| match step {
                 Step::CreateOutput { draft, .. } | Step::UpdateOutput { draft, .. } => draft
                     .data
-                    .get("client-secret")
-                    .is_some_and(|value| value.starts_with(SECRET_PREFIX.as_bytes())),
+                    .values()
+                    .any(|value| value.starts_with(SECRET_PREFIX.as_bytes())),
                 Step::CreateRemote { secret, .. } => secret.is_some(),
                 _ => false,
             };

@@ -409,8 +409,10 @@ impl Simulator {
 
     /// Does a Secret of this OIDCClient hold what is valid? Else nobody could ever use it.
     fn valid_secret_is_held(&self) -> bool {
-        self.valid_secret()
-            .is_none_or(|valid| self.secrets_of_ours().any(|view| text(view, "client-secret") == valid))
+        self.valid_secret().is_none_or(|valid| {
+            self.secrets_of_ours()
+                .any(|view| text(view, view.client_secret_key()) == valid)
+        })
     }
 
     fn secrets_of_ours(&self) -> impl Iterator<Item = &OutputView> {

@@ -208,6 +208,7 @@ fn what_was_published_is_never_called_never_made() {
     simulator.world.outputs(|outputs| {
         outputs.config_map = Some(oidc_operator::api::client::ConfigMapOutput {
             name: Some("endpoints".to_owned()),
+            ..Default::default()
         });
     });
     simulator.restart();

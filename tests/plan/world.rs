@@ -168,6 +168,7 @@ impl World {
             supply: Supply {
                 secret: ClientSecret::new(format!("{SECRET_PREFIX}{number}")),
                 attempt: format!("attempt-{number}"),
+                seed: ClientSecret::new(format!("seed-{number}")),
             },
         }
     }
@@ -248,6 +249,7 @@ pub fn facts(like: Like) -> ProviderFacts {
         keys: Vec::new(),
         ca_bundle: "-----BEGIN CERTIFICATE-----\n".to_owned(),
         ca_expiry: None,
+        username_claim: "preferred_username".to_owned(),
         insecure_endpoints_allowed: false,
         scopes: (like == Like::Keycloak).then(|| set(scopes)),
         server_version: None,

@@ -222,4 +222,20 @@ const OUTPUTS: &[CelRule] = &[
     ),
     foreign_keys!("spec.outputs.secret.annotations", "outputs.secret.annotations"),
     legal_keys!("spec.outputs.secret.annotations", "outputs.secret.annotations"),
+    data_key!("spec.outputs.secret.templates.[].key", "outputs.secret.templates[].key"),
+    data_key!("spec.outputs.secret.generate.[].key", "outputs.secret.generate[].key"),
+    data_key!(
+        "spec.outputs.configMap.templates.[].key",
+        "outputs.configMap.templates[].key"
+    ),
+    rule(
+        "spec.outputs.secret",
+        "!has(self.templates) || !has(self.generate) || self.templates.all(t, !self.generate.exists(g, g.key == t.key))",
+        "outputs.secret: a key must not stand under both templates and generate",
+    ),
+    rule(
+        "spec.outputs.mountPath",
+        "self.matches('^(/[A-Za-z0-9_][-A-Za-z0-9_.]*)+$')",
+        "outputs.mountPath must be an absolute path of letters, digits, '-', '_' and '.', with no slash at its end",
+    ),
 ];

@@ -418,6 +418,7 @@ mod tests {
             keys: Vec::new(),
             ca_bundle: String::new(),
             ca_expiry: None,
+            username_claim: "preferred_username".to_owned(),
             insecure_endpoints_allowed: false,
             scopes: None,
             server_version: None,

@@ -302,6 +302,7 @@ mod tests {
             keys: Vec::new(),
             ca_bundle: String::new(),
             ca_expiry: None,
+            username_claim: "preferred_username".to_owned(),
             insecure_endpoints_allowed: false,
             scopes: Some(set(&["profile", "email", "phone"])),
             server_version: None,

@@ -1,0 +1,28 @@
+//! `env`: environment variables of twelve-factor applications, for `envFrom`.
+
+use super::{Entries, Format};
+use crate::publish::Values;
+
+pub(super) struct Env;
+
+const SECRET: &str = "OIDC_CLIENT_SECRET";
+
+impl Format for Env {
+    fn secret_key(&self) -> &'static str {
+        SECRET
+    }
+
+    fn secret(&self, values: &Values<'_>) -> Entries {
+        vec![
+            ("OIDC_CLIENT_ID", values.client_id.to_owned()),
+            (SECRET, values.client_secret.to_owned()),
+            ("OIDC_ISSUER_URL", values.issuer.to_owned()),
+            ("OIDC_DISCOVERY_URL", values.discovery_url.to_owned()),
+            ("OIDC_SCOPES", values.scopes.join(" ")),
+        ]
+    }
+
+    fn config_map(&self, values: &Values<'_>) -> Entries {
+        vec![("OIDC_CA_FILE", values.ca_file.clone())]
+    }
+}

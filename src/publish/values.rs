@@ -1,0 +1,101 @@
+//! What formats and templates may show of a client: one place that knows where each value comes from.
+
+use super::{Generated, Material};
+use crate::{
+    api::common::CA_BUNDLE_KEY,
+    domain::{ClientSecret, ClientType, Pkce, TokenEndpointAuthMethod, facts::Endpoints},
+};
+
+/// Where applications mount the ConfigMap unless `outputs.mountPath` says otherwise.
+pub const DEFAULT_MOUNT_PATH: &str = "/etc/oidc";
+
+/// The PKCE method of OAuth 2.1 (RFC 7636, section 4.2).
+const S256: &str = "S256";
+
+/// The values of one client. Empty text: there is none.
+pub struct Values<'a> {
+    /// `Keycloak`, `Authentik`, `Dex`, …
+    pub provider: &'a str,
+    /// The OAuth client identifier.
+    pub client_id: &'a str,
+    /// The client secret; empty for a public client.
+    pub client_secret: &'a str,
+    /// Exactly what tokens carry in `iss`.
+    pub issuer: &'a str,
+    /// The discovery document; empty where the provider has none that can be reached.
+    pub discovery_url: &'a str,
+    /// The endpoints that applications use.
+    pub endpoints: &'a Endpoints,
+    /// What the application must ask for.
+    pub scopes: &'a [String],
+    /// Where codes may be sent; the first one is the one that formats show.
+    pub redirect_uris: &'a [String],
+    /// The claim that names a user for people.
+    pub username_claim: &'a str,
+    /// The CA bundle in PEM; empty: the system's roots are meant.
+    pub ca_pem: &'a str,
+    /// Path of the bundle where the application mounts the ConfigMap; empty without a bundle.
+    pub ca_file: String,
+    /// Are there applications that may be told of plain http?
+    pub insecure_endpoints: bool,
+    /// Shall the application send PKCE challenges?
+    pub pkce: bool,
+    /// Values that the operator made up for this client.
+    pub generated: &'a Generated,
+    /// Is the document of `discovery_url` the one below the issuer, which every library finds by itself?
+    pub standard_discovery: bool,
+}
+
+impl<'a> Values<'a> {
+    /// Collects them.
+    pub fn new(material: &Material<'a>) -> Self {
+        let (desired, facts) = (material.desired, material.facts);
+        let discovery = &facts.discovery;
+        let mount_path = material
+            .spec
+            .and_then(|outputs| outputs.mount_path.as_deref())
+            .unwrap_or(DEFAULT_MOUNT_PATH);
+        let well_known = format!(
+            "{}/.well-known/openid-configuration",
+            discovery.issuer.trim_end_matches('/')
+        );
+        let has_secret =
+            desired.client_type == ClientType::Confidential && desired.auth_method != TokenEndpointAuthMethod::None;
+        Self {
+            provider: facts.provider_type,
+            client_id: &desired.client_id,
+            client_secret: material.secret.filter(|_| has_secret).map_or("", ClientSecret::expose),
+            issuer: &discovery.issuer,
+            discovery_url: &discovery.url,
+            endpoints: &discovery.endpoints,
+            scopes: material.requested_scopes,
+            redirect_uris: &desired.redirect_uris,
+            username_claim: &facts.username_claim,
+            ca_pem: &facts.ca_bundle,
+            ca_file: if facts.ca_bundle.is_empty() {
+                String::new()
+            } else {
+                format!("{}/{CA_BUNDLE_KEY}", mount_path.trim_end_matches('/'))
+            },
+            insecure_endpoints: facts.insecure_endpoints_allowed,
+            pkce: desired.pkce == Pkce::Required || discovery.code_challenge_methods.contains(S256),
+            generated: material.generated,
+            standard_discovery: discovery.url == well_known,
+        }
+    }
+
+    /// The issuer without a slash at its end, as some applications want it.
+    pub fn issuer_no_slash(&self) -> &'a str {
+        self.issuer.trim_end_matches('/')
+    }
+
+    /// The first redirect URI.
+    pub fn redirect_uri(&self) -> &'a str {
+        self.redirect_uris.first().map_or("", String::as_str)
+    }
+
+    /// A value that the operator made up.
+    pub fn generated(&self, key: &str) -> &'a str {
+        self.generated.get(key).unwrap_or_default()
+    }
+}
