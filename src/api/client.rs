@@ -427,6 +427,19 @@ pub struct ConfigMapOutput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub templates: Option<Vec<Template>>,
+    /// Which CA certificates are in it; IssuerOnly unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<CaBundlePolicy>,
+}
+
+/// Which CA certificates applications are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CaBundlePolicy {
+    /// Those that the delivered endpoints need; no key where public ones do.
+    #[default]
+    IssuerOnly,
+    /// Those, and the roots that the operator's own system trusts: for applications that take one file for all connections.
+    WithSystemRoots,
 }
 
 /// What to do where a client of this ID exists already.

@@ -89,7 +89,8 @@ pub enum CertificateAuthorityKind {
     /// A ConfigMap; with the label `oidc-operator.io/certificate-authority: "true"` a change is followed at once.
     #[default]
     ConfigMap,
-    /// A Secret; it must carry the label `oidc-operator.io/credential: provider`.
+    /// A Secret; it must carry the label `oidc-operator.io/certificate-authority: "true"` or `oidc-operator.io/credential:
+    /// provider`.
     Secret,
 }
 

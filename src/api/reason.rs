@@ -57,8 +57,6 @@ reasons! {
     // Outputs of a client.
     /// A template under `spec.outputs` cannot be used, or one of its keys is a format's.
     TemplateInvalid,
-    /// An output would hold more than Kubernetes takes.
-    OutputTooLarge,
 
     // Provider of a client.
     /// There is no such OIDCProvider.
@@ -93,6 +91,10 @@ reasons! {
     WaitingForGarbageCollection,
     /// Kubernetes refuses the output.
     OutputRefused,
+    /// The output would be larger than Kubernetes allows.
+    OutputTooLarge,
+    /// The spec asks for the system's CA certificates, and the operator's system has none.
+    NoSystemRoots,
 
     // Credentials.
     /// The provider refuses the written credentials.

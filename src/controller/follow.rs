@@ -57,7 +57,7 @@ pub struct Stores {
     namespaces: Store<PartialObjectMeta<Namespace>>,
     index: Index,
     filled: [Filled; 3],
-    references: [Filled; 2],
+    references: [Filled; 3],
 }
 
 /// What fills them.
@@ -65,7 +65,7 @@ pub struct Sources {
     clients: Unfilled<DeserializeGuard<OIDCClient>>,
     providers: Unfilled<DeserializeGuard<OIDCProvider>>,
     namespaces: Unfilled<PartialObjectMeta<Namespace>>,
-    references: [Sender<bool>; 2],
+    references: [Sender<bool>; 3],
 }
 
 impl Stores {
@@ -74,21 +74,21 @@ impl Stores {
         let (clients, clients_filled, client_source) = streams::store();
         let (providers, providers_filled, provider_source) = streams::store();
         let (namespaces, namespaces_filled, namespace_source) = streams::store();
-        let ((credentials, credentials_listed), (authorities, authorities_listed)) =
-            (streams::filled(), streams::filled());
+        let references = [streams::filled(), streams::filled(), streams::filled()];
+        let listed = references.each_ref().map(|(_, listed)| listed.clone());
         let stores = Self {
             clients,
             providers,
             namespaces,
             index: Index::default(),
             filled: [clients_filled, providers_filled, namespaces_filled],
-            references: [credentials_listed, authorities_listed],
+            references: listed,
         };
         let sources = Sources {
             clients: client_source,
             providers: provider_source,
             namespaces: namespace_source,
-            references: [credentials, authorities],
+            references: references.map(|(sender, _)| sender),
         };
         (Arc::new(stores), sources)
     }
@@ -304,12 +304,15 @@ async fn follow_namespaces((watches, context, stores): Shared, store: Unfilled<P
 
 /// Secrets and ConfigMaps that providers may refer to: all providers beside them look anew. One that was not looked at yet
 /// will read them anyway: the first list costs no second look at every provider.
-async fn follow_references((watches, context, stores): Shared, listed: [Sender<bool>; 2]) {
-    let [credentials_listed, authorities_listed] = listed;
+async fn follow_references((watches, context, stores): Shared, listed: [Sender<bool>; 3]) {
+    let [credentials_listed, authorities_listed, secrets_listed] = &listed;
     let credentials = watches.labelled::<Secret>("credential-secrets", LABEL_CREDENTIAL);
     let authorities = watches.labelled::<ConfigMap>("ca-configmaps", LABEL_CERTIFICATE_AUTHORITY);
-    let credentials = streams::touched_in_lists(credentials).map(|touched| touched.ok_or(&credentials_listed));
-    let authorities = streams::touched_in_lists(authorities).map(|touched| touched.ok_or(&authorities_listed));
+    let secrets = watches.labelled::<Secret>("ca-secrets", LABEL_CERTIFICATE_AUTHORITY);
+    let credentials = streams::touched_in_lists(credentials).map(|touched| touched.ok_or(credentials_listed));
+    let authorities = streams::touched_in_lists(authorities).map(|touched| touched.ok_or(authorities_listed));
+    let secrets = streams::touched_in_lists(secrets).map(|touched| touched.ok_or(secrets_listed));
+    let authorities = futures::stream::select(authorities, secrets);
     let mut touched = pin!(futures::stream::select(credentials, authorities));
     while let Some(touched) = touched.next().await {
         let object = match touched {

@@ -229,6 +229,7 @@ async fn look_at_issuer(
         discovery,
         keys,
         ca_bundle: ca.map(crate::domain::CaBundle::to_pem).unwrap_or_default(),
+        ca_bundle_with_system_roots: connect::with_system_roots(ca),
         ca_expiry: ca.map(crate::domain::CaBundle::earliest_expiry),
         username_claim: object.spec.username_claim().to_owned(),
         insecure_endpoints_allowed,

@@ -1,6 +1,6 @@
 //! What is known of a provider once its discovery document and keys were read.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -66,6 +66,8 @@ pub struct ProviderFacts {
     pub username_claim: String,
     /// Normalised PEM of the CAs that applications need; empty: public roots.
     pub ca_bundle: String,
+    /// The same with the roots that the operator's own system trusts; empty: it has none.
+    pub ca_bundle_with_system_roots: Arc<str>,
     /// When the first certificate of that bundle expires.
     pub ca_expiry: Option<Timestamp>,
     /// May delivered endpoints be plain http?

@@ -15,6 +15,8 @@ pub struct CaCertificate {
     pub subject: String,
     /// sha256 of its DER form, in hex: its identity.
     pub sha256: String,
+    /// The first moment at which it is valid.
+    pub not_before: Timestamp,
     /// The last moment at which it is valid.
     pub not_after: Timestamp,
     /// The certificate itself.
@@ -82,6 +84,19 @@ impl CaBundle {
         })
     }
 
+    /// From certificates in DER. What cannot be read is left out: a system's store holds what no person chose. `None` where
+    /// nothing is left.
+    pub fn from_der<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
+        let read: BTreeMap<_, _> = certificates
+            .into_iter()
+            .filter_map(read)
+            .map(|certificate| ((certificate.subject.clone(), certificate.sha256.clone()), certificate))
+            .collect();
+        (!read.is_empty()).then(|| Self {
+            certificates: read.into_values().collect(),
+        })
+    }
+
     /// The certificates of both, each once.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
@@ -131,17 +146,21 @@ fn certificate(number: usize, block: &Result<Pem, PEMError>) -> Result<CaCertifi
         label if label.ends_with("PRIVATE KEY") => return Err(PemError::PrivateKey),
         label => return Err(PemError::OtherBlock { label: bounded(label) }),
     }
-    let (rest, parsed) =
-        X509Certificate::from_der(&block.contents).map_err(|_| PemError::NotACertificate { number })?;
-    if !rest.is_empty() {
-        return Err(PemError::NotACertificate { number });
-    }
-    Ok(CaCertificate {
+    read(&block.contents).ok_or(PemError::NotACertificate { number })
+}
+
+/// One certificate, and nothing behind it.
+fn read(der: &[u8]) -> Option<CaCertificate> {
+    let (rest, parsed) = X509Certificate::from_der(der).ok()?;
+    let validity = parsed.validity();
+    // "No expiry" is written as the year 9999 (RFC 5280, section 4.1.2.5), which jiff's range just misses.
+    let instant = |seconds: i64| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
+    rest.is_empty().then(|| CaCertificate {
         subject: bounded(&parsed.subject().to_string()),
-        sha256: sha256_hex(&block.contents),
-        // "No expiry" is written as the year 9999 (RFC 5280, section 4.1.2.5), which jiff's range just misses.
-        not_after: Timestamp::from_second(parsed.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX),
-        der: block.contents.clone(),
+        sha256: sha256_hex(der),
+        not_before: instant(validity.not_before.timestamp()),
+        not_after: instant(validity.not_after.timestamp()),
+        der: der.to_vec(),
     })
 }
 
@@ -246,6 +265,19 @@ mod tests {
             CaBundle::parse(&format!("{pem}{garbage}")),
             Err(PemError::NotACertificate { number: 2 })
         );
+    }
+
+    #[test]
+    fn a_system_store_is_taken_as_far_as_it_can_be_read() {
+        let bundle = CaBundle::parse(&(ca("b", 2040).0 + &ca("a", 2035).0)).unwrap();
+        let ders = bundle
+            .certificates()
+            .iter()
+            .rev()
+            .map(|certificate| certificate.der.as_slice());
+        let read = CaBundle::from_der(ders.chain([b"garbage".as_slice()]));
+        assert_eq!(read, Some(bundle));
+        assert_eq!(CaBundle::from_der([b"garbage".as_slice()]), None);
     }
 
     #[test]

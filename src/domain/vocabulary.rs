@@ -29,8 +29,11 @@ pub const LABEL_CREDENTIAL: &str = "oidc-operator.io/credential";
 /// Purpose: credentials of a provider's admin API.
 pub const CREDENTIAL_PROVIDER: &str = "provider";
 
-/// Label on a ConfigMap with CA certificates that is to be followed at once (others: on resync).
+/// Label on a ConfigMap or Secret with CA certificates that is to be followed at once (a ConfigMap without it: on resync).
 pub const LABEL_CERTIFICATE_AUTHORITY: &str = "oidc-operator.io/certificate-authority";
+
+/// Value of [`LABEL_CERTIFICATE_AUTHORITY`].
+pub const CERTIFICATE_AUTHORITY: &str = "true";
 
 /// Annotation on outputs: the ownership mark (see [`crate::domain::Mark`]). It stays on what is retained.
 pub const ANNOTATION_MARK: &str = "oidc-operator.io/mark";

@@ -9,10 +9,10 @@ use super::{
 use crate::{
     api::{
         Reason,
-        client::EnforcementPolicy,
+        client::{CaBundlePolicy, EnforcementPolicy},
         provider::{ClientGrants, NamespacesFrom},
     },
-    domain::{Assessment, DesiredClient, Enforcement, ResourceName},
+    domain::{Assessment, DesiredClient, Enforcement, ProviderFacts, ResourceName},
     plan::snapshot::{ClientView, NamespaceView},
 };
 
@@ -188,6 +188,22 @@ fn plain_http_elsewhere(uri: &str) -> bool {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         }
+}
+
+/// Is there the CA bundle that the spec asks for?
+pub fn ca_bundle(client: &ClientView, facts: &ProviderFacts) -> Option<Finding> {
+    const FIELD: &str = "spec.outputs.configMap.caBundle";
+    if client.ca_bundle_policy() == CaBundlePolicy::IssuerOnly {
+        return None;
+    }
+    facts.ca_bundle_with_system_roots.is_empty().then(|| {
+        Finding::no(
+            Reason::NoSystemRoots,
+            format!(
+                "{FIELD} is WithSystemRoots, and the operator's system has no CA certificates. Have its image get some (ca-certificates, or SSL_CERT_FILE), or use IssuerOnly"
+            ),
+        )
+    })
 }
 
 fn strict(client: &ClientView, assessment: &Assessment) -> Option<Finding> {

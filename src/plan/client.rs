@@ -166,7 +166,9 @@ impl<'a> Work<'a> {
 
     fn next(&self) -> Move {
         let assessment = self.model.assess(&self.desired, &self.facts);
-        if let Some(finding) = checks::acceptance(&self.snapshot.client, &self.desired, &assessment) {
+        let refused = checks::acceptance(&self.snapshot.client, &self.desired, &assessment)
+            .or_else(|| checks::ca_bundle(&self.snapshot.client, &self.facts));
+        if let Some(finding) = refused {
             return self.refused(finding);
         }
         if let Err(finding) = drafts::check(self.context()) {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{step::OutputKind, verdict::Finding};
 use crate::{
-    api::{OIDCClientSpec, OIDCClientStatus, Reason, provider::ClientGrants},
+    api::{OIDCClientSpec, OIDCClientStatus, Reason, client::CaBundlePolicy, provider::ClientGrants},
     domain::{
         ClientSecret, IdpError, Mark, MarkUid, Model, ObservedClient, OwnerId, Ownership, Proof, ProviderFacts,
         ResourceName,
@@ -111,6 +111,14 @@ impl ClientView {
             .as_ref()
             .and_then(|outputs| outputs.secret.as_ref()?.name.clone());
         named.unwrap_or_else(|| crate::domain::names::default_output_name(&self.name))
+    }
+
+    /// Which CA certificates its application is given.
+    pub fn ca_bundle_policy(&self) -> CaBundlePolicy {
+        let outputs = self.spec.outputs.as_ref();
+        outputs
+            .and_then(|outputs| outputs.config_map.as_ref()?.ca_bundle)
+            .unwrap_or_default()
     }
 
     /// Name of its output ConfigMap.

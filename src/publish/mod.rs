@@ -17,7 +17,7 @@ pub use values::{DEFAULT_MOUNT_PATH, Values};
 
 use crate::{
     api::{
-        client::{Outputs, Template},
+        client::{CaBundlePolicy, Outputs, Template},
         common::CA_BUNDLE_KEY,
     },
     domain::{ClientSecret, DesiredClient, ProviderFacts},
@@ -86,7 +86,7 @@ impl fmt::Display for RenderError {
             ),
             Self::TooLarge { kind, size } => write!(
                 f,
-                "The {kind} would hold {size} bytes; Kubernetes takes {MAX_DATA}. Use fewer or smaller templates under spec.outputs"
+                "The {kind} would hold {size} bytes; Kubernetes takes {MAX_DATA}. Use fewer or smaller templates under spec.outputs, or caBundle IssuerOnly"
             ),
         }
     }
@@ -142,6 +142,14 @@ pub fn config_map(material: &Material<'_>) -> Result<Data, RenderError> {
     let field = "outputs.configMap.templates";
     render(&mut data, field, templates, &values, templates::Target::ConfigMap)?;
     fits("ConfigMap", data)
+}
+
+/// The CA certificates that applications are given, in PEM; empty: public roots do.
+pub fn ca_bundle(facts: &ProviderFacts, policy: CaBundlePolicy) -> &str {
+    match policy {
+        CaBundlePolicy::IssuerOnly => &facts.ca_bundle,
+        CaBundlePolicy::WithSystemRoots => &facts.ca_bundle_with_system_roots,
+    }
 }
 
 fn put(data: &mut Data, entries: formats::Entries) {

@@ -1,8 +1,8 @@
 //! What formats and templates may show of a client: one place that knows where each value comes from.
 
-use super::{Generated, Material};
+use super::{Generated, Material, ca_bundle};
 use crate::{
-    api::common::CA_BUNDLE_KEY,
+    api::{client::CaBundlePolicy, common::CA_BUNDLE_KEY},
     domain::{ClientSecret, ClientType, Pkce, TokenEndpointAuthMethod, facts::Endpoints},
 };
 
@@ -36,6 +36,8 @@ pub struct Values<'a> {
     pub ca_pem: &'a str,
     /// Path of the bundle where the application mounts the ConfigMap; empty without a bundle.
     pub ca_file: String,
+    /// Does the bundle hold the system's roots too, so that it can stand in their place?
+    pub with_system_roots: bool,
     /// Are there applications that may be told of plain http?
     pub insecure_endpoints: bool,
     /// Shall the application send PKCE challenges?
@@ -71,12 +73,13 @@ impl<'a> Values<'a> {
             scopes: material.requested_scopes,
             redirect_uris: &desired.redirect_uris,
             username_claim: &facts.username_claim,
-            ca_pem: &facts.ca_bundle,
-            ca_file: if facts.ca_bundle.is_empty() {
+            ca_pem,
+            ca_file: if ca_pem.is_empty() {
                 String::new()
             } else {
                 format!("{}/{CA_BUNDLE_KEY}", mount_path.trim_end_matches('/'))
             },
+            with_system_roots: policy == CaBundlePolicy::WithSystemRoots,
             insecure_endpoints: facts.insecure_endpoints_allowed,
             pkce: desired.pkce == Pkce::Required || discovery.code_challenge_methods.contains(S256),
             generated: material.generated,

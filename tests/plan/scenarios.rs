@@ -1,13 +1,13 @@
 //! The situations that plans, crash loops and other tests are asked about: each is a world just before a pass.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use oidc_operator::{
     api::{
-        client::{OutputFormat, SecretType},
+        client::{CaBundlePolicy, OutputFormat, SecretType},
         provider::ClientGrants,
     },
-    domain::{ClientSecret, ClientType, IdpErrorKind, ObservedClient, ObservedSecret},
+    domain::{ClientSecret, ClientType, IdpErrorKind, ObservedClient, ObservedSecret, ProviderFacts},
     idp::memory::{Like, Operation, When},
     plan::{
         snapshot::{NotReady, OwnerView, ProviderView},
@@ -149,6 +149,21 @@ fn other_type(simulator: &mut Simulator) {
         .secret_output(|secret| secret.type_ = Some(SecretType::ServiceBindingOauth2));
 }
 
+/// What is known of the provider changes.
+fn facts(simulator: &mut Simulator, change: impl FnOnce(&mut ProviderFacts)) {
+    simulator.world.provider(|provider| {
+        let mut facts = provider.facts.as_deref().cloned().unwrap();
+        change(&mut facts);
+        provider.facts = Some(Arc::new(facts));
+    });
+}
+
+fn with_system_roots(simulator: &mut Simulator) {
+    simulator.world.outputs(|outputs| {
+        outputs.config_map.get_or_insert_default().ca_bundle = Some(CaBundlePolicy::WithSystemRoots);
+    });
+}
+
 fn not_ready(simulator: &mut Simulator) {
     simulator
         .world
@@ -271,6 +286,21 @@ scenarios! {
     rotation_cut_off_and_secret_deleted: |s| { staged(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
     deleted_secret: |s| { standing(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
     deleted_secret_public: |s| { standing_public(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
+    another_ca: |s| {
+        standing(s);
+        facts(s, |facts| facts.ca_bundle = "-----BEGIN CERTIFICATE-----\nnew\n".to_owned());
+    };
+    no_ca_any_more: |s| { standing(s); facts(s, |facts| facts.ca_bundle.clear()); };
+    with_system_roots: |s| { standing(s); with_system_roots(s); };
+    without_system_roots: |s| {
+        standing(s);
+        with_system_roots(s);
+        facts(s, |facts| facts.ca_bundle_with_system_roots = "".into());
+    };
+    too_many_system_roots: |s| {
+        with_system_roots(s);
+        facts(s, |facts| facts.ca_bundle_with_system_roots = "x".repeat(1 << 19).into());
+    };
     deleted_config_map: |s| { standing(s); s.cluster.remove(OutputKind::ConfigMap, "web-oidc"); };
     all_is_gone: |s| {
         standing(s);

@@ -248,6 +248,7 @@ pub fn facts(like: Like) -> ProviderFacts {
         },
         keys: Vec::new(),
         ca_bundle: "-----BEGIN CERTIFICATE-----\n".to_owned(),
+        ca_bundle_with_system_roots: "-----BEGIN CERTIFICATE-----\nroots\n".into(),
         ca_expiry: None,
         username_claim: "preferred_username".to_owned(),
         insecure_endpoints_allowed: false,

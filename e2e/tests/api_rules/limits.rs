@@ -789,6 +789,11 @@ fn client_outputs() -> Vec<Limit> {
             [config_map(long(253))],
             [config_map(long(254)), config_map(long(0))],
         ),
+        choice(
+            "spec.outputs.configMap.caBundle",
+            ["IssuerOnly", "WithSystemRoots"],
+            |value| json!({"outputs": {"configMap": {"caBundle": value}}}),
+        ),
     ]
 }
 

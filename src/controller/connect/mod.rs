@@ -1,12 +1,14 @@
 //! From a provider's spec and the objects it refers to, to a driver.
 
 mod references;
+mod roots;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::references::Reader;
+pub use self::roots::with_system_roots;
 use super::{
     context::Context,
     metered::{Limits, Metered},

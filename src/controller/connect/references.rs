@@ -12,7 +12,7 @@ use crate::{
     controller::context::Context,
     domain::{
         pem::CaBundle,
-        vocabulary::{CREDENTIAL_PROVIDER, LABEL_CREDENTIAL},
+        vocabulary::{CERTIFICATE_AUTHORITY, CREDENTIAL_PROVIDER, LABEL_CERTIFICATE_AUTHORITY, LABEL_CREDENTIAL},
     },
     idp::ClientIdentity,
     kubernetes::client::{KubeError, within},
@@ -22,6 +22,16 @@ use crate::{
 /// Keys of a Secret of type kubernetes.io/tls.
 const TLS_CERTIFICATE: &str = "tls.crt";
 const TLS_KEY: &str = "tls.key";
+
+/// The labels of which a Secret needs one, with its value: what it is read for.
+type Purposes = &'static [(&'static str, &'static str)];
+
+const FOR_CREDENTIALS: Purposes = &[(LABEL_CREDENTIAL, CREDENTIAL_PROVIDER)];
+/// A CA is no credential: its own label does, and lets nobody send it anywhere.
+const FOR_AUTHORITIES: Purposes = &[
+    (LABEL_CREDENTIAL, CREDENTIAL_PROVIDER),
+    (LABEL_CERTIFICATE_AUTHORITY, CERTIFICATE_AUTHORITY),
+];
 
 /// What was found, or what is wrong with the reference. The outer error: Kubernetes could not be asked.
 type Read<T> = Result<Result<T, BadReference>, KubeError>;
@@ -52,7 +62,7 @@ impl Reader<'_> {
                 };
                 map.data.and_then(|mut data| data.remove(key))
             }
-            CertificateAuthorityKind::Secret => match self.labelled_secret(field, name).await? {
+            CertificateAuthorityKind::Secret => match self.labelled_secret(field, name, FOR_AUTHORITIES).await? {
                 Err(problem) => return Ok(Err(problem)),
                 Ok(secret) => text_of(&secret, key),
             },
@@ -69,7 +79,7 @@ impl Reader<'_> {
     /// A certificate and its key, from a Secret of type kubernetes.io/tls.
     pub(super) async fn client_certificate(self, field: &str, reference: &SecretReference) -> Read<ClientIdentity> {
         let name = &reference.name;
-        let secret = match self.labelled_secret(field, name).await? {
+        let secret = match self.labelled_secret(field, name, FOR_CREDENTIALS).await? {
             Ok(secret) => secret,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -86,7 +96,7 @@ impl Reader<'_> {
     /// One value of a Secret. A line break at its end, which editors and `echo` leave there, does not belong to it.
     pub(super) async fn secret_text(self, field: &str, reference: &SecretKeyReference) -> Read<SecretString> {
         let SecretKeyReference { name, key } = reference;
-        let secret = match self.labelled_secret(field, name).await? {
+        let secret = match self.labelled_secret(field, name, FOR_CREDENTIALS).await? {
             Ok(secret) => secret,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -99,16 +109,22 @@ impl Reader<'_> {
 
     /// A Secret is read only where its owner labelled it for this purpose: who may write an OIDCProvider shall not read
     /// every Secret of the namespace through the operator.
-    async fn labelled_secret(self, field: &str, name: &str) -> Read<Secret> {
+    async fn labelled_secret(self, field: &str, name: &str, purposes: Purposes) -> Read<Secret> {
         let api: Api<Secret> = Api::namespaced(self.context.kube.clone(), self.namespace);
         let Some(secret) = within(&self.context.metrics, "get secrets", api.get_opt(name)).await? else {
             return Ok(Err(self.missing(Reason::SecretNotFound, "Secret", name, field)));
         };
-        if secret.labels().get(LABEL_CREDENTIAL).map(String::as_str) != Some(CREDENTIAL_PROVIDER) {
+        let carries = |(label, value): &(&str, &str)| secret.labels().get(*label).map(String::as_str) == Some(*value);
+        if !purposes.iter().any(carries) {
+            let needed: Vec<_> = purposes
+                .iter()
+                .map(|(label, value)| format!("{label}: {value}"))
+                .collect();
+            let needed = needed.join(" or ");
             return Ok(Err(BadReference {
                 reason: Reason::SecretNotLabelled,
                 message: format!(
-                    "{field}: Secret {}/{name} is not used, because it lacks the label {LABEL_CREDENTIAL}: {CREDENTIAL_PROVIDER}. Its owner must add it",
+                    "{field}: Secret {}/{name} is not used, because it lacks the label {needed}. Its owner must add it",
                     self.namespace
                 ),
             }));

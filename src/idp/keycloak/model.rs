@@ -301,6 +301,7 @@ mod tests {
             },
             keys: Vec::new(),
             ca_bundle: String::new(),
+            ca_bundle_with_system_roots: "".into(),
             ca_expiry: None,
             username_claim: "preferred_username".to_owned(),
             insecure_endpoints_allowed: false,

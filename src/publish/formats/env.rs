@@ -23,6 +23,11 @@ impl Format for Env {
     }
 
     fn config_map(&self, values: &Values<'_>) -> Entries {
-        vec![("OIDC_CA_FILE", values.ca_file.clone())]
+        let mut entries = vec![("OIDC_CA_FILE", values.ca_file.clone())];
+        // It stands in the place of the system's roots.
+        if values.with_system_roots {
+            entries.push(("SSL_CERT_FILE", values.ca_file.clone()));
+        }
+        entries
     }
 }
