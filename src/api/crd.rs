@@ -13,7 +13,13 @@ use super::{
 };
 
 /// Condition types of OIDCProvider, in the order of its status.
-pub const PROVIDER_CONDITIONS: &[&str] = &["DiscoveryValid", "AdminAPIReady", "TransportSecure", "Ready"];
+pub const PROVIDER_CONDITIONS: &[&str] = &[
+    "DiscoveryValid",
+    "AdminAPIReady",
+    "TransportSecure",
+    "CertificatesValid",
+    "Ready",
+];
 
 /// Condition types of OIDCClient, in the order of its status.
 pub const CLIENT_CONDITIONS: &[&str] = &[

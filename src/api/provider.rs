@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{CertificateAuthorityReference, Condition, LocalName, SecretKeyReference, SecretReference};
 use crate::domain::{
     authentik::{EmailVerified, IssuerMode, SubMode},
+    certificate::CertificateUse,
     model::Capabilities,
 };
 
@@ -399,6 +400,9 @@ pub struct OIDCProviderStatus {
     /// The server behind the admin API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerStatus>,
+    /// The certificates that it depends on, as last seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateStatus>,
     /// What this provider can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
@@ -408,7 +412,7 @@ pub struct OIDCProviderStatus {
     /// The last value of the annotation `oidc-operator.io/reconcile-requested` that was carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reconcile_request: Option<String>,
-    /// DiscoveryValid, AdminAPIReady, TransportSecure, Ready.
+    /// DiscoveryValid, AdminAPIReady, TransportSecure, CertificatesValid, Ready.
     pub conditions: Vec<Condition>,
 }
 
@@ -436,6 +440,21 @@ pub struct IssuerStatus {
     /// When the first certificate of `issuerCertificateAuthority` expires (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_authority_expires: Option<String>,
+}
+
+/// A certificate, as seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// What it is for.
+    #[serde(rename = "use")]
+    pub use_: CertificateUse,
+    /// Its subject; empty where it has alternative names only.
+    pub subject: String,
+    /// The first moment at which it is valid (RFC 3339).
+    pub not_before: String,
+    /// The last moment at which it is valid (RFC 3339).
+    pub not_after: String,
 }
 
 /// A signature key of the issuer.

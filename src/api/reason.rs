@@ -96,6 +96,14 @@ reasons! {
     /// The spec asks for the system's CA certificates, and the operator's system has none.
     NoSystemRoots,
 
+    // Certificates of a provider.
+    /// None of them expires soon.
+    CertificatesValid,
+    /// One of them expires soon.
+    CertificateExpiring,
+    /// One of them has expired.
+    CertificateExpired,
+
     // Credentials.
     /// The provider refuses the written credentials.
     CredentialsRefused,

@@ -104,6 +104,14 @@ pub struct Context {
     pub attempts: Attempts,
 }
 
+impl Context {
+    /// Forgets what is known of a provider that is gone.
+    pub fn forget_provider(&self, name: &ResourceName) {
+        self.registry.forget(name);
+        self.metrics.forget_certificates(name);
+    }
+}
+
 /// The newest version of objects that this process wrote, until the watch has caught up: a pass never decides on a
 /// version older than its own last write.
 #[derive(Default)]

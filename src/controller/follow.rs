@@ -234,7 +234,7 @@ async fn follow_providers((watches, context, stores): Shared, store: Unfilled<De
         if stores.providers.get(&reference(&name)).is_some() {
             context.triggers.provider(name);
         } else {
-            context.registry.forget(&name);
+            context.forget_provider(&name);
             context.attempts.succeeded(Kind::Provider, &name);
             context.recent.forget_provider(&name);
             for (client, _) in stores.index.of(&name) {

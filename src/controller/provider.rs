@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{
-        OIDCProvider,
+        OIDCProvider, OIDCProviderStatus,
         provider::{InsecurePart, OIDCProviderSpec, ProviderType},
     },
     domain::{
@@ -32,6 +32,7 @@ use crate::{
         objects::{carries, name_of},
     },
     plan::{
+        certificates::not_after,
         provider::{AdminProblem, Findings, IssuerProblem, Server, status},
         snapshot::{ClientBrief, NotReady},
         verdict::Requeue,
@@ -45,7 +46,7 @@ use crate::{
 /// When Kubernetes fails a call.
 pub async fn pass(context: &Context, name: &ResourceName) -> Result<Option<Requeue>, KubeError> {
     let Lookup::Found(object) = context.objects.provider(name).await else {
-        context.registry.forget(name);
+        context.forget_provider(name);
         wake(context, name).await;
         return Ok(None);
     };
@@ -66,7 +67,7 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<Option<Reque
     let waiting_for = if deleting { remaining(&clients) } else { Vec::new() };
     if deleting && may_end(&object, &references, &waiting_for) {
         finalizer(context, &object, false).await?;
-        context.registry.forget(name);
+        context.forget_provider(name);
         wake(context, name).await;
         return Ok(None);
     }
@@ -78,11 +79,22 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<Option<Reque
     let old = object.status.clone().unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
     let new = status(&object.spec, &old, generation, &findings, Timestamp::now());
+    context
+        .metrics
+        .certificates(name, object.spec.type_.as_str(), &expiries(&new));
     // Asked for anew: one that came meanwhile may have found a provider that was not looked at yet.
     let clients = context.objects.clients_of(name).await;
     wake_clients(context, &runtime, clients, news || deleting);
     report::provider(context, &object, &new).await?;
     Ok(Some(findings.requeue(resync)))
+}
+
+/// When the certificates in status expire, as seconds of Unix time.
+fn expiries(status: &OIDCProviderStatus) -> Vec<(&'static str, i64)> {
+    let certificates = status.certificates.iter();
+    certificates
+        .filter_map(|certificate| Some((certificate.use_.as_str(), not_after(certificate)?.as_second())))
+        .collect()
 }
 
 /// A provider waits only for clients that have something there, and not where it could not help them any more.
@@ -118,7 +130,7 @@ async fn finalizer(context: &Context, object: &OIDCProvider, wanted: bool) -> Re
     Ok(())
 }
 
-/// Looks at issuer and admin API, both at once.
+/// Looks at issuer, admin API and certificates, all at once.
 async fn look(
     context: &Context,
     object: &OIDCProvider,
@@ -147,9 +159,10 @@ async fn look(
             Err(error) => Err(AdminProblem::Call(error)),
         },
     };
-    let (issuer, admin) = tokio::join!(
+    let (issuer, admin, certificates) = tokio::join!(
         look_at_issuer(&context.metrics, object, references, http),
-        look_at_admin(runtime, &driver, clients)
+        look_at_admin(runtime, &driver, clients),
+        connect::certificates(spec, references)
     );
     let findings = Findings {
         issuer: issuer.map(|facts| Arc::new(with_server(facts, &admin, before))),
@@ -158,6 +171,7 @@ async fn look(
             version: server.version,
             api_version: server.api_version,
         }),
+        certificates,
         insecure: connect::insecure(spec),
         capabilities: Some(gather::model(spec).capabilities()),
         clients: i32::try_from(clients.len()).unwrap_or(i32::MAX),

@@ -52,6 +52,7 @@ pub async fn provider(context: &Context, object: &OIDCProvider, status: &OIDCPro
         return Ok(());
     }
     announce(context, object, &old.conditions, &status.conditions);
+    warn_of_certificates(context, object, &old.conditions, &status.conditions);
     if let Some(written) = write_status(context, object, status, "patch oidcproviders/status").await? {
         context.recent.wrote_provider(written);
     }
@@ -140,6 +141,25 @@ fn announce<K: Resource<DynamicType = ()>>(context: &Context, object: &K, old: &
         "Reconcile",
         &message,
     );
+}
+
+/// A Warning where the end of a certificate has come near, or has come; once for each, because the message names them, and changes
+/// with nothing else.
+fn warn_of_certificates(context: &Context, object: &OIDCProvider, old: &[Condition], new: &[Condition]) {
+    let find = |conditions: &[Condition]| {
+        let found = conditions
+            .iter()
+            .find(|condition| condition.type_ == "CertificatesValid");
+        found.filter(|found| found.status == ConditionStatus::False).cloned()
+    };
+    let Some(now) = find(new) else { return };
+    if find(old).is_some_and(|old| old.message == now.message) {
+        return;
+    }
+    let reason = Reason::parse(&now.reason);
+    context
+        .events
+        .publish(object.object_ref(&()), true, reason, "Reconcile", &now.message);
 }
 
 /// The Event of a step. A namespace that is ending takes no Events: what is left behind is told on the provider.

@@ -4,6 +4,7 @@
 //! contract between `plan` and the identity-provider drivers.
 
 pub mod authentik;
+pub mod certificate;
 pub mod client;
 pub mod digest;
 pub mod discovery;

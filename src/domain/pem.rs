@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use x509_parser::{certificate::X509Certificate, error::PEMError, pem::Pem, prelude::FromDer as _};
 
-use super::{digest::sha256_hex, error::bounded};
+use super::{certificate::Validity, digest::sha256_hex, error::bounded};
 
 /// One certificate of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,17 @@ pub struct CaCertificate {
     pub not_after: Timestamp,
     /// The certificate itself.
     pub der: Vec<u8>,
+}
+
+impl CaCertificate {
+    /// When it holds.
+    fn validity(&self) -> Validity {
+        Validity {
+            subject: self.subject.clone(),
+            not_before: self.not_before,
+            not_after: self.not_after,
+        }
+    }
 }
 
 /// CA certificates, at least one, each once, ordered by subject and digest.
@@ -122,6 +133,15 @@ impl CaBundle {
             .collect()
     }
 
+    /// The one that expires first.
+    pub fn first_to_expire(&self) -> Option<Validity> {
+        let first = self
+            .certificates
+            .iter()
+            .min_by_key(|certificate| certificate.not_after)?;
+        Some(first.validity())
+    }
+
     /// When the first of them expires.
     pub fn earliest_expiry(&self) -> Timestamp {
         self.certificates
@@ -147,6 +167,11 @@ fn certificate(number: usize, block: &Result<Pem, PEMError>) -> Result<CaCertifi
         label => return Err(PemError::OtherBlock { label: bounded(label) }),
     }
     read(&block.contents).ok_or(PemError::NotACertificate { number })
+}
+
+/// When the certificate in `der` holds; `None`: it is none.
+pub fn validity(der: &[u8]) -> Option<Validity> {
+    read(der).map(|certificate| certificate.validity())
 }
 
 /// One certificate, and nothing behind it.

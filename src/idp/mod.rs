@@ -4,6 +4,7 @@
 //! change; the IO half ([`Driver`]) sends one request a call, classifies what came back, and decides nothing.
 
 pub mod authentik;
+pub mod certificate;
 pub mod connection;
 pub mod contract;
 pub mod dex;
@@ -14,7 +15,7 @@ pub mod memory;
 mod normal_form;
 pub mod proof;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -5,6 +5,7 @@
 //! so that every step may be the last one that ran and the next process goes on from what it finds. [`rehearse`] plays
 //! the whole sequence against the snapshot alone and prints it as a diff.
 
+pub mod certificates;
 pub mod checks;
 pub mod client;
 pub mod conditions;

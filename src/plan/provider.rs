@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
+    certificates::{self, FoundCertificate},
     conditions,
     verdict::{Finding, Requeue},
 };
@@ -33,6 +34,8 @@ pub struct Findings {
     pub issuer: Result<Arc<ProviderFacts>, IssuerProblem>,
     /// The admin API: who answers, or what is wrong.
     pub admin: Result<Server, AdminProblem>,
+    /// The certificates that it depends on.
+    pub certificates: Vec<FoundCertificate>,
     /// Does it refer to anything insecure?
     pub insecure: Vec<&'static str>,
     /// What it can do.
@@ -200,6 +203,9 @@ pub fn status(
         )
     };
     conditions::set(conditions, "TransportSecure", &transport, generation, now);
+    status.certificates = certificates::status(&old.certificates, &findings.certificates);
+    let certificates = certificates::finding(&status.certificates, findings.ready(), now);
+    conditions::set(conditions, "CertificatesValid", &certificates, generation, now);
     let summary = if findings.waiting_for.is_empty() {
         conditions::ready(
             conditions,

@@ -1,7 +1,11 @@
 //! Numbers for Prometheus. Every label has a bounded set of values: no names of objects, no texts of errors.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use crate::domain::ResourceName;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -81,6 +85,7 @@ labels! {
     ResultLabels { result }
     WatchLabels { watch }
     VersionLabels { version }
+    CertificateLabels { provider_type, certificate }
 }
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -114,6 +119,9 @@ struct Inner {
     events: Family<ResultLabels, Counter>,
     watch_errors: Family<WatchLabels, Counter>,
     watch_rebuilds: Family<WatchLabels, Counter>,
+    certificates: Family<CertificateLabels, Gauge>,
+    /// By provider, what the gauge is the least of.
+    expiries: Mutex<HashMap<ResourceName, Vec<(CertificateLabels, i64)>>>,
 }
 
 impl Default for Metrics {
@@ -140,6 +148,8 @@ impl Metrics {
             events: Family::default(),
             watch_errors: Family::default(),
             watch_rebuilds: Family::default(),
+            certificates: Family::default(),
+            expiries: Mutex::default(),
         };
         let build: Family<VersionLabels, Gauge> = Family::default();
         build
@@ -197,6 +207,11 @@ impl Metrics {
             "watch_rebuilds",
             "Watches that were begun anew",
             inner.watch_rebuilds.clone(),
+        );
+        registry.register(
+            "certificate_not_after_timestamp_seconds",
+            "When the first certificate of this kind expires, in Unix time",
+            inner.certificates.clone(),
         );
         Self(Arc::new(inner))
     }
@@ -288,6 +303,42 @@ impl Metrics {
         self.0.events.get_or_create(&ResultLabels { result }).inc();
     }
 
+    /// When the certificates of a provider expire, by kind, in Unix time. Shown is the first of all providers of its type: a
+    /// label holds no names.
+    pub fn certificates(&self, provider: &ResourceName, provider_type: &'static str, expiries: &[(&'static str, i64)]) {
+        let labelled = expiries.iter().map(|(certificate, not_after)| {
+            let labels = CertificateLabels {
+                provider_type,
+                certificate,
+            };
+            (labels, *not_after)
+        });
+        let labelled = labelled.collect();
+        self.change_certificates(|all| drop(all.insert(provider.clone(), labelled)));
+    }
+
+    /// A provider is gone.
+    pub fn forget_certificates(&self, provider: &ResourceName) {
+        self.change_certificates(|all| drop(all.remove(provider)));
+    }
+
+    fn change_certificates(&self, change: impl FnOnce(&mut HashMap<ResourceName, Vec<(CertificateLabels, i64)>>)) {
+        let mut all = self.0.expiries.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds: Vec<CertificateLabels> = all.values().flatten().map(|(labels, _)| labels.clone()).collect();
+        change(&mut all);
+        let mut first: HashMap<CertificateLabels, i64> = HashMap::new();
+        for (labels, not_after) in all.values().flatten() {
+            let least = first.entry(labels.clone()).or_insert(*not_after);
+            *least = (*least).min(*not_after);
+        }
+        for gone in kinds.iter().filter(|labels| !first.contains_key(labels)) {
+            self.0.certificates.remove(gone);
+        }
+        for (labels, not_after) in first {
+            self.0.certificates.get_or_create(&labels).set(not_after);
+        }
+    }
+
     /// A try to list or watch failed.
     pub fn watch_error(&self, watch: &'static str) {
         self.0.watch_errors.get_or_create(&WatchLabels { watch }).inc();
@@ -302,6 +353,25 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_certificate_to_expire_is_shown_and_goes_with_its_provider() {
+        let metrics = Metrics::new();
+        let (one, other) = (ResourceName::new("n", "one"), ResourceName::new("n", "other"));
+        metrics.certificates(&one, "Dex", &[("Issuer", 200), ("AdminAPI", 300)]);
+        metrics.certificates(&other, "Dex", &[("Issuer", 100)]);
+        let shows = |certificate: &str, value: i64| {
+            const NAME: &str = "oidc_operator_certificate_not_after_timestamp_seconds";
+            let line = format!("{NAME}{{provider_type=\"Dex\",certificate=\"{certificate}\"}} {value}\n");
+            metrics.text().contains(&line)
+        };
+        assert!(shows("Issuer", 100) && shows("AdminAPI", 300), "{}", metrics.text());
+        metrics.forget_certificates(&other);
+        assert!(shows("Issuer", 200));
+        metrics.certificates(&one, "Dex", &[("Issuer", 400)]);
+        assert!(shows("Issuer", 400));
+        assert!(!metrics.text().contains("AdminAPI"), "{}", metrics.text());
+    }
 
     #[test]
     fn are_printed_with_prefix_and_labels() {

@@ -50,6 +50,7 @@ pub const PROVIDER_LISTS: &[(&str, ListType)] = &[
     ("spec.insecureTransport.allowed", ListType::Set),
     ("status.conditions", ListType::Map("type")),
     ("status.issuer.keys", ListType::Atomic),
+    ("status.certificates", ListType::Map("use")),
 ];
 
 /// List types of OIDCClient.

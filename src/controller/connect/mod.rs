@@ -1,5 +1,6 @@
 //! From a provider's spec and the objects it refers to, to a driver.
 
+mod certificates;
 mod references;
 mod roots;
 
@@ -8,7 +9,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::references::Reader;
-pub use self::roots::with_system_roots;
+pub use self::{certificates::certificates, roots::with_system_roots};
 use super::{
     context::Context,
     metered::{Limits, Metered},
@@ -171,6 +172,16 @@ pub enum AdminReferences {
     },
     /// What the type needs is not in the spec: an object from before the CRD's rules.
     Nothing,
+}
+
+impl AdminReferences {
+    /// The CA of the admin API's certificate, where one is given.
+    fn certificate_authority(&self) -> Option<&CaBundle> {
+        match self {
+            Self::Dex { ca, .. } | Self::Keycloak { ca, .. } | Self::Authentik { ca, .. } => ca.as_ref(),
+            Self::Nothing => None,
+        }
+    }
 }
 
 /// Reads what the spec refers to.
