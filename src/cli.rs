@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::verify::report::Output;
+
 /// Provisions OIDC clients in identity providers from Kubernetes resources.
 #[derive(Debug, Parser)]
 #[command(name = "oidc-operator", version, about)]
@@ -21,6 +23,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Write the CRDs, generated from the types.
     Crds(CrdsArgs),
+    /// Check an OIDCClient from where this runs, the whole way to a login that begins. Changes nothing.
+    Verify(VerifyArgs),
 }
 
 /// How the operator runs.
@@ -67,6 +71,33 @@ pub struct CrdsArgs {
     /// The folder; standard output unless set.
     #[arg(long)]
     pub output: Option<PathBuf>,
+}
+
+/// Which OIDCClient is checked, and how.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Name of the OIDCClient.
+    pub name: String,
+
+    /// Its namespace. Default: that of the kubeconfig's context.
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+
+    /// The kubeconfig. Default: KUBECONFIG, ~/.kube/config, or the ServiceAccount of the Pod.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The context of the kubeconfig. Default: its current one.
+    #[arg(long)]
+    pub context: Option<String>,
+
+    /// How long each request to the issuer may take.
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    pub timeout: Duration,
+
+    /// Form of the report.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
 }
 
 /// Durations as everywhere in this project: `90s`, `10m`, `1h30m`.

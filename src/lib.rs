@@ -7,6 +7,7 @@
 //! plan     decides; prints as a diff             publish  renders Secrets and ConfigMaps
 //! idp      one driver a folder, one trait        controller  the loop
 //! kubernetes  streams, writes, Events            telemetry   logs, metrics, health
+//! verify   the whole way of one client, for people
 //! ```
 
 pub mod api;
@@ -20,3 +21,4 @@ pub mod plan;
 pub mod publish;
 pub mod run;
 pub mod telemetry;
+pub mod verify;

@@ -49,8 +49,10 @@ pub struct Answer {
     pub status: u16,
     /// The body, at most [`MAX_BODY_BYTES`]. It may hold secrets.
     pub body: AnswerBody,
-    /// `Location`, bounded.
+    /// `Location`, bounded, for people.
     pub location: Option<String>,
+    /// The same as an address, whole.
+    pub target: Option<Url>,
     /// `Retry-After`: how long the server asks to wait (RFC 9110, section 10.2.3).
     pub retry_after: Option<Duration>,
 }
@@ -225,6 +227,9 @@ impl HttpClient {
         Ok(Answer {
             status: response.status().as_u16(),
             location: header(headers, LOCATION.as_str()),
+            target: headers
+                .get(LOCATION)
+                .and_then(|value| url.join(value.to_str().ok()?).ok()),
             retry_after: header(headers, RETRY_AFTER.as_str()).and_then(|value| retry_after(&value, Timestamp::now())),
             body: AnswerBody(body),
         })

@@ -39,6 +39,16 @@ pub async fn read(
     http: &HttpClient,
     request: &IssuerRequest<'_>,
 ) -> Result<(Discovery, Vec<JsonWebKeySummary>), IssuerError> {
+    let (discovery, _) = document(http, request).await?;
+    let keys = keys(http, &discovery).await?;
+    Ok((discovery, keys))
+}
+
+/// Reads and checks the discovery document; the answer holds what it says besides.
+///
+/// # Errors
+/// [`IssuerError`].
+pub async fn document(http: &HttpClient, request: &IssuerRequest<'_>) -> Result<(Discovery, Answer), IssuerError> {
     let url = request.url();
     let document = fetch(http, "discovery", &url).await?;
     let expected = Expected {
@@ -47,13 +57,17 @@ pub async fn read(
         insecure_endpoints_allowed: request.insecure_endpoints_allowed,
     };
     let discovery = parse_discovery(document.body.as_bytes(), expected)?;
-    let jwks = fetch(http, "keys", &discovery.endpoints.jwks).await?;
-    let keys = parse_jwks(
-        jwks.body.as_bytes(),
-        &discovery.endpoints.jwks,
-        &discovery.signing_algorithms,
-    )?;
-    Ok((discovery, keys))
+    Ok((discovery, document))
+}
+
+/// Reads the keys of an issuer and keeps what is usable.
+///
+/// # Errors
+/// [`IssuerError`].
+pub async fn keys(http: &HttpClient, discovery: &Discovery) -> Result<Vec<JsonWebKeySummary>, IssuerError> {
+    let url = &discovery.endpoints.jwks;
+    let jwks = fetch(http, "keys", url).await?;
+    parse_jwks(jwks.body.as_bytes(), url, &discovery.signing_algorithms)
 }
 
 async fn fetch(http: &HttpClient, operation: &'static str, url: &str) -> Result<Answer, IssuerError> {

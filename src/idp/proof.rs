@@ -40,7 +40,10 @@ pub async fn by_revocation(http: &HttpClient, credentials: &Credentials<'_>, end
 }
 
 /// A form with the credentials, sent as the application sends them.
-async fn post<'a>(
+///
+/// # Errors
+/// [`Proof::Unknown`] where it could not be sent, or there are no credentials to send.
+pub(crate) async fn post<'a>(
     http: &HttpClient,
     credentials: &Credentials<'a>,
     endpoint: &str,

@@ -1,9 +1,16 @@
 //! The client, and one way to call it: with a deadline, a count, and an error that says what to do next.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
-use kube::{Client, Config, core::Status};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+    core::Status,
+};
 
 use crate::{
     domain::{ErrorClass, error::bounded},
@@ -26,6 +33,30 @@ pub async fn connect() -> Result<Client> {
         .await
         .context("no way to reach Kubernetes: run inside a cluster, or set KUBECONFIG")?;
     Client::try_from(bounded_config(config)).context("the Kubernetes configuration cannot be used")
+}
+
+/// Connects as a person does, with a kubeconfig and a context of it; the context's namespace comes with it. Both unset: as
+/// [`connect`].
+///
+/// # Errors
+/// When there is no usable configuration.
+pub async fn connect_as(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Client, String)> {
+    let config = if kubeconfig.is_none() && context.is_none() {
+        (Config::infer().await).context("no way to reach Kubernetes: set KUBECONFIG, or give --kubeconfig")?
+    } else {
+        let file = match kubeconfig {
+            Some(path) => Kubeconfig::read_from(path).with_context(|| format!("cannot read {}", path.display()))?,
+            None => Kubeconfig::read().context("there is no kubeconfig: set KUBECONFIG, or give --kubeconfig")?,
+        };
+        let options = KubeConfigOptions {
+            context: context.map(str::to_owned),
+            ..KubeConfigOptions::default()
+        };
+        (Config::from_custom_kubeconfig(file, &options).await).context("the kubeconfig cannot be used")?
+    };
+    let namespace = config.default_namespace.clone();
+    let client = Client::try_from(bounded_config(config)).context("the Kubernetes configuration cannot be used")?;
+    Ok((client, namespace))
 }
 
 /// Puts the operator's bounds on a configuration.

@@ -139,6 +139,7 @@ mod tests {
             status,
             body: AnswerBody::new(body.as_bytes().to_vec()),
             location: None,
+            target: None,
             retry_after: None,
         }
     }

@@ -119,6 +119,7 @@ mod tests {
             status,
             body: AnswerBody::new(body.as_bytes().to_vec()),
             location: None,
+            target: None,
             retry_after: Some(Duration::from_secs(7)),
         };
         let url = Url::parse("https://sso.example.com/admin/realms/apps/clients").unwrap();
