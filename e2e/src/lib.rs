@@ -47,5 +47,6 @@ pub mod random;
 pub mod scene;
 pub mod shared;
 pub mod tools;
+pub mod verify;
 pub mod wait;
 pub mod workdir;

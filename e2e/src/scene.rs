@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -20,7 +20,9 @@ use crate::control_plane::{ControlPlane, Options};
 use crate::dex::{Dex, DexOptions};
 use crate::install;
 use crate::operator::{Operator, OperatorOptions};
+use crate::pki::Ca;
 use crate::wait::eventually;
+use crate::workdir::WorkDir;
 
 /// How long the operator may take for anything that is not made slow on purpose. Generous: two cores, many tests.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -61,6 +63,9 @@ pub struct Stage {
     pub dex: Dex,
     /// Kubernetes.
     pub cluster: ControlPlane,
+    /// What the operator's system trusts, and nothing that the test has is signed by it.
+    pub system_root: Ca,
+    _roots: WorkDir,
 }
 
 impl Stage {
@@ -86,9 +91,24 @@ impl Stage {
         let mut options = OperatorOptions::new(kubeconfig, "e2e");
         options.name = named("operator");
         options.args = args.iter().map(|&arg| arg.to_owned()).collect();
+        // Whatever the machine trusts, or trusts nobody.
+        let (system_root, roots) = (
+            Ca::new("oidc-operator-e2e system root")?,
+            WorkDir::new(&named("roots"))?,
+        );
+        let file = roots.write("roots.pem", system_root.pem())?;
+        options.env = [("SSL_CERT_FILE", file.as_path()), ("SSL_CERT_DIR", roots.path())]
+            .map(|(name, path)| (name.to_owned(), path.display().to_string()))
+            .into();
         let operator = Operator::start(options)?;
         operator.wait_ready(SOON).await?;
-        Ok(Self { operator, dex, cluster })
+        Ok(Self {
+            operator,
+            dex,
+            cluster,
+            system_root,
+            _roots: roots,
+        })
     }
 
     /// The stage of this process. Tests on it neither stop, restart nor freeze any of its parts.
@@ -463,6 +483,42 @@ impl<P: Idp> Scene<'_, P> {
         })
         .await
     }
+}
+
+impl<P: Idp> Scene<'_, P> {
+    /// How long it takes until the CA bundles of all `clients` hold just these certificates, in whatever order.
+    ///
+    /// # Errors
+    /// They do not within [`SOON`].
+    pub async fn bundles_become(&self, clients: &[&str], certificates: &[&str]) -> Result<Duration> {
+        let start = Instant::now();
+        let maps = self.config_maps();
+        for client in clients {
+            let name = format!("{client}-oidc");
+            eventually(format!("the CA bundle of {client}"), SOON, async || {
+                let data = maps.get(&name).await?.data.unwrap_or_default();
+                let [first, second] = ["ca-bundle.crt", "ca.crt"].map(|key| data.get(key).cloned().unwrap_or_default());
+                ensure!(first == second, "one text under both names");
+                let wanted: usize = certificates.iter().map(|certificate| blocks(certificate).len()).sum();
+                ensure!(blocks(&first).len() == wanted, "{} certificates", blocks(&first).len());
+                let all_there = certificates.iter().flat_map(|certificate| blocks(certificate));
+                ensure!(
+                    all_there.into_iter().all(|block| blocks(&first).contains(&block)),
+                    "other certificates"
+                );
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(start.elapsed())
+    }
+}
+
+/// The base64 of each certificate in PEM, whatever its lines and line ends.
+fn blocks(pem: &str) -> Vec<String> {
+    let blocks = pem.split("-----BEGIN CERTIFICATE-----").skip(1);
+    let bodies = blocks.filter_map(|block| block.split("-----END").next());
+    bodies.map(|body| body.split_whitespace().collect()).collect()
 }
 
 /// JSON merge patch (RFC 7396).

@@ -12,6 +12,10 @@ use crate::workdir::WorkDir;
 /// bcrypt of [`super::USER_PASSWORD`], cost 10: the hash of Dex's own example configuration.
 const USER_PASSWORD_HASH: &str = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W";
 
+/// The certificate of both ports, and its key.
+pub(super) const CERTIFICATE: &str = "server.crt";
+pub(super) const KEY: &str = "server.key";
+
 /// Writes certificates and `dex.json`; gives the path of the latter.
 pub(super) fn write(
     workdir: &WorkDir,
@@ -21,8 +25,8 @@ pub(super) fn write(
     ca: &Ca,
 ) -> Result<PathBuf> {
     let server = ca.server(&["dex", "dex.dex.svc"])?;
-    let certificate = workdir.write("server.crt", &server.certificate)?;
-    let key = workdir.write("server.key", &server.key)?;
+    let certificate = workdir.write(CERTIFICATE, &server.certificate)?;
+    let key = workdir.write(KEY, &server.key)?;
     let client_ca = workdir.write("ca.crt", ca.pem())?;
     let web = if options.plain_http {
         json!({"http": addresses.web})

@@ -289,6 +289,16 @@ impl Dex {
         self.start_again().await
     }
 
+    /// Starts it again with another certificate on both of its ports.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn restart_with(&self, certificate: &Identity) -> Result<()> {
+        self.workdir.write(config::CERTIFICATE, &certificate.certificate)?;
+        self.workdir.write(config::KEY, &certificate.key)?;
+        self.restart().await
+    }
+
     /// SIGSTOP: connections stay open and get no answer, until [`Self::thaw`].
     ///
     /// # Errors

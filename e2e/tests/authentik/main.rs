@@ -9,6 +9,7 @@ mod faults;
 mod fields;
 mod held;
 mod ownership;
+mod verify;
 mod waiting;
 mod way;
 

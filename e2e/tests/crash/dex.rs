@@ -58,18 +58,23 @@ impl Server for Dex {
 }
 
 /// The Dex of all scenarios.
-async fn subject() -> Result<Subject<Dex>> {
-    static CELL: OnceCell<(Dex, OnceCell<Subject<Dex>>)> = OnceCell::const_new();
-    let (dex, subject) = CELL
-        .get_or_try_init(|| async {
-            let options = DexOptions {
-                name: "crash-dex".to_owned(),
-                ..DexOptions::default()
-            };
-            anyhow::Ok((Dex::start(options).await?, OnceCell::const_new()))
+pub(crate) async fn dex() -> Result<&'static Dex> {
+    static CELL: OnceCell<Dex> = OnceCell::const_new();
+    CELL.get_or_try_init(|| {
+        Dex::start(DexOptions {
+            name: "crash-dex".to_owned(),
+            ..DexOptions::default()
         })
-        .await?;
-    subject.get_or_try_init(|| stage::provide(dex)).await.cloned()
+    })
+    .await
+}
+
+/// The provider of all scenarios.
+async fn subject() -> Result<Subject<Dex>> {
+    static CELL: OnceCell<Subject<Dex>> = OnceCell::const_new();
+    CELL.get_or_try_init(|| async { stage::provide(dex().await?).await })
+        .await
+        .cloned()
 }
 
 crash_loop!(

@@ -84,7 +84,7 @@ fn shown(mut client: Value) -> Shown {
 }
 
 /// A realm for one scenario.
-async fn subject() -> Result<Subject<Realm>> {
+pub(crate) async fn subject() -> Result<Subject<Realm>> {
     let realm = shared::keycloak().await?.realm("loop").await?;
     stage::provide(Box::leak(Box::new(realm))).await
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod authentik;
+mod authority;
 mod dex;
 mod keycloak;
 mod loops;

@@ -9,6 +9,7 @@ mod fields;
 mod held;
 mod ownership;
 mod secrecy;
+mod verify;
 mod way;
 
 use anyhow::Result;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod certificates;
 mod change;
 mod client_ids;
 mod decode;
@@ -18,4 +19,5 @@ mod retain;
 mod secrecy;
 mod specs;
 mod timeout;
+mod verify;
 mod way;
