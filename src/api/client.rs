@@ -122,6 +122,9 @@ pub struct OIDCClientSpec {
     /// BestEffort, or Strict: refuse where the provider would allow more than is said here.
     #[serde(default)]
     pub enforcement: EnforcementPolicy,
+    /// Where the client secret comes from; the operator makes one unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<ClientCredentialsSpec>,
     /// What is written beside the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Outputs>,
@@ -150,6 +153,14 @@ impl OIDCClientSpec {
     /// The client ID of the OIDCClient `name` with this spec.
     pub fn client_id_of(&self, name: &ResourceName) -> String {
         self.client_id.clone().unwrap_or_else(|| default_client_id(name))
+    }
+
+    /// The user's own Secret, where a confidential client has one. A public client has no secret, whatever the spec says.
+    pub fn existing_secret_ref(&self) -> Option<&ExistingSecretReference> {
+        let credentials = self.credentials.as_ref()?;
+        (self.type_ == ClientType::Confidential)
+            .then_some(credentials.existing_secret_ref.as_ref())
+            .flatten()
     }
 }
 
@@ -275,6 +286,33 @@ pub struct UserAttributeClaim {
     /// Its name at the provider.
     #[schemars(length(min = 1, max = 256))]
     pub attribute: String,
+}
+
+/// Where the client secret comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientCredentialsSpec {
+    /// A Secret of your own with the client secret. It is followed when it changes, and never written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing_secret_ref: Option<ExistingSecretReference>,
+}
+
+/// A key of a Secret in the same namespace, made by its users (by hand, External Secrets, Sealed Secrets). The Secret must
+/// carry the label `oidc-operator.io/credential: client`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExistingSecretReference {
+    /// Name of the Secret. Not that of the output Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in it; default `clientSecret`.
+    #[serde(default = "default_existing_secret_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn default_existing_secret_key() -> String {
+    "clientSecret".to_owned()
 }
 
 /// What to do where the provider would allow more than the spec says.
@@ -561,4 +599,7 @@ pub struct ProofStatus {
     /// Its rotation attempt, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<String>,
+    /// With `existingSecretRef`: the resourceVersion of the user's Secret that the secret was read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
 }

@@ -13,6 +13,8 @@ pub struct ClientSecret(SecretString);
 pub enum SecretKind {
     /// The operator made it.
     Generated,
+    /// It is the user's (`credentials.existingSecretRef`).
+    Existing,
 }
 
 impl SecretKind {
@@ -20,6 +22,16 @@ impl SecretKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Generated => "Generated",
+            Self::Existing => "Existing",
+        }
+    }
+
+    /// Reads the annotation's value back. What is missing or unknown was made by the operator: the rotate path replaces it
+    /// where the user's secret is wanted.
+    pub fn parse(text: Option<&str>) -> Self {
+        match text {
+            Some("Existing") => Self::Existing,
+            _ => Self::Generated,
         }
     }
 }

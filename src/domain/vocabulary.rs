@@ -29,6 +29,9 @@ pub const LABEL_CREDENTIAL: &str = "oidc-operator.io/credential";
 /// Purpose: credentials of a provider's admin API.
 pub const CREDENTIAL_PROVIDER: &str = "provider";
 
+/// Purpose: the client secret of an OIDCClient (`credentials.existingSecretRef`).
+pub const CREDENTIAL_CLIENT: &str = "client";
+
 /// Label on a ConfigMap or Secret with CA certificates that is to be followed at once (a ConfigMap without it: on resync).
 pub const LABEL_CERTIFICATE_AUTHORITY: &str = "oidc-operator.io/certificate-authority";
 
@@ -54,7 +57,7 @@ pub const ANNOTATION_OUTPUT_HASH: &str = "oidc-operator.io/output-sha256";
 /// Annotation on outputs: sha256 of every other key that the operator wrote.
 pub const ANNOTATION_DATA_DIGEST: &str = "oidc-operator.io/data-sha256";
 
-/// Annotation on the output Secret: where its client secret came from (`Generated`; `Existing` comes later).
+/// Annotation on the output Secret: where its client secret came from (`Generated` or `Existing`).
 pub const ANNOTATION_SECRET_SOURCE: &str = "oidc-operator.io/secret-source";
 
 /// Annotation on `-next` and, once it was taken over, on the output Secret: the id of a rotation attempt.

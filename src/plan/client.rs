@@ -511,7 +511,7 @@ impl<'a> Work<'a> {
                     Reason::Verified,
                     "The provider accepts the credentials in the Secret",
                 ));
-                verdict.facts.proven = Some((secret.uid.clone(), credential.attempt.clone()));
+                verdict.facts.proven = Some(self.tried(secret, &credential));
             }
             Some(Proof::Disproven) => {
                 verdict.verified = Some(refused_credentials());

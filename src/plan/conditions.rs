@@ -143,10 +143,11 @@ pub fn client_status(client: &ClientView, verdict: &Verdict, now: Timestamp) -> 
                 .clone()
                 .or(old.as_ref().and_then(|old| old.last_rotation.clone())),
             last_proof: match &facts.proven {
-                Some((secret_uid, attempt)) => Some(ProofStatus {
+                Some(tried) => Some(ProofStatus {
                     time: timestamp(now),
-                    secret_uid: secret_uid.clone(),
-                    attempt: attempt.clone(),
+                    secret_uid: tried.secret_uid.clone(),
+                    attempt: tried.attempt.clone(),
+                    resource_version: tried.resource_version.clone(),
                 }),
                 None => old.and_then(|old| old.last_proof),
             },

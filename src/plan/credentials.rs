@@ -9,7 +9,7 @@ use super::{
     outputs::{self, Outputs},
     snapshot::{Evidence, OutputView},
     step::{Move, Need, Note, OutputKind, Step},
-    verdict::{Finding, Requeue},
+    verdict::{Finding, Requeue, Tried},
 };
 use crate::{
     api::Reason,
@@ -192,8 +192,25 @@ impl Work<'_> {
 
     pub(super) fn last_proof(&self, secret: &OutputView, credential: &Credential) -> Option<jiff::Timestamp> {
         let proof = self.snapshot.client.status.credentials.as_ref()?.last_proof.as_ref()?;
-        let same = proof.secret_uid == secret.uid && proof.attempt == credential.attempt;
-        proof.time.parse().ok().filter(|_| same)
+        let tried = Tried {
+            secret_uid: proof.secret_uid.clone(),
+            attempt: proof.attempt.clone(),
+            resource_version: proof.resource_version.clone(),
+        };
+        proof
+            .time
+            .parse()
+            .ok()
+            .filter(|_| tried == self.tried(secret, credential))
+    }
+
+    /// How a proof of this credential is remembered.
+    pub(super) fn tried(&self, secret: &OutputView, credential: &Credential) -> Tried {
+        Tried {
+            secret_uid: secret.uid.clone(),
+            attempt: credential.attempt.clone(),
+            resource_version: None,
+        }
     }
 
     pub(super) fn proof_is_due(&self, secret: &OutputView, credential: &Credential) -> bool {

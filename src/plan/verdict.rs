@@ -83,8 +83,19 @@ pub struct Facts {
     pub rotation: Option<crate::domain::model::RotationCapability>,
     /// When the secret was made.
     pub rotated_at: Option<String>,
-    /// A proof that was carried out in this pass: uid of the Secret and its attempt.
-    pub proven: Option<(String, Option<String>)>,
+    /// A proof that was carried out in this pass.
+    pub proven: Option<Tried>,
+}
+
+/// Which secret was tried: told apart from others without showing anything of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// uid of the output Secret.
+    pub secret_uid: String,
+    /// The rotation attempt that made it, where there was one.
+    pub attempt: Option<String>,
+    /// Of a user's secret: the resourceVersion of the Secret that it was read from.
+    pub resource_version: Option<String>,
 }
 
 /// What a pass found. A condition without news keeps its last value.

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::table::{Attempt, Row, create, row, update};
+use crate::{
+    provider::reference,
+    table::{Attempt, Row, create, row, update},
+};
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -57,6 +60,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(logout());
     rows.extend(texts());
     rows.extend(claims());
+    rows.extend(credentials());
     rows.extend(keys("labels", &LABELS));
     rows.extend(keys("annotations", &ANNOTATIONS));
     rows.push(label_values());
@@ -186,6 +190,39 @@ fn names() -> Vec<Row> {
             [config_map_name("Shop"), config_map_name("../x")],
         ),
     ]
+}
+
+fn credentials() -> Vec<Row> {
+    let existing = |reference: Value| create(json!({"credentials": {"existingSecretRef": reference}}));
+    let beside = |name: &str, outputs: Value| {
+        create(json!({"credentials": {"existingSecretRef": {"name": name}}, "outputs": outputs})).named("shop")
+    };
+    let public = |credentials: Value| create(json!({"type": "Public", "credentials": credentials}));
+    let mut rows = vec![
+        row(
+            "credentials.existingSecretRef goes with type Confidential only",
+            [existing(json!({"name": "by-hand"})), public(json!({}))],
+            [public(json!({"existingSecretRef": {"name": "by-hand"}}))],
+        ),
+        row(
+            "credentials.existingSecretRef.name must not be the name of the output Secret",
+            [
+                beside("shop", json!(null)),
+                beside("shop-oidc", json!({"secret": {"name": "creds"}})),
+                beside("shop-next", json!({"secret": {}})),
+            ],
+            [
+                beside("shop-oidc", json!(null)),
+                beside("shop-oidc-next", json!(null)),
+                beside("shop-oidc", json!({"secret": {}})),
+                beside("shop-oidc", json!({"configMap": {"name": "creds"}})),
+                beside("creds", json!({"secret": {"name": "creds"}})),
+                beside("creds-next", json!({"secret": {"name": "creds"}})),
+            ],
+        ),
+    ];
+    rows.extend(reference("credentials.existingSecretRef", &existing));
+    rows
 }
 
 fn meaning() -> Vec<Row> {

@@ -458,6 +458,7 @@ fn secret_key_limits([name, key]: [&'static str; 2], patch: &dyn Fn(Value) -> Va
 fn client() -> Vec<Limit> {
     let mut limits = client_fields();
     limits.extend(client_lists());
+    limits.extend(client_credentials());
     limits.extend(client_outputs());
     limits
 }
@@ -748,6 +749,30 @@ fn client_lists() -> Vec<Limit> {
             "spec.claims.tokens",
             [tokens(&["IDToken", "AccessToken", "UserInfo"])],
             [tokens(&[]), tokens(&["IDToken", "IDToken"]), tokens(&["RefreshToken"])],
+        ),
+    ]
+}
+
+fn client_credentials() -> Vec<Limit> {
+    let existing = |patch: Value| {
+        let mut reference = json!({"name": "by-hand", "key": "key"});
+        merge(&mut reference, &patch);
+        json!({"credentials": {"existingSecretRef": reference}})
+    };
+    vec![
+        limit(
+            "spec.credentials.existingSecretRef.name",
+            [existing(json!({"name": long(253)}))],
+            [
+                existing(json!({"name": long(254)})),
+                existing(json!({"name": ""})),
+                existing(json!({"name": null})),
+            ],
+        ),
+        limit(
+            "spec.credentials.existingSecretRef.key",
+            [existing(json!({"key": long(253)})), existing(json!({"key": null}))],
+            [existing(json!({"key": long(254)})), existing(json!({"key": ""}))],
         ),
     ]
 }

@@ -470,7 +470,7 @@ fn references() -> Vec<Row> {
     rows
 }
 
-fn reference(field: &str, patch: &dyn Fn(Value) -> Attempt) -> [Row; 2] {
+pub(crate) fn reference(field: &str, patch: &dyn Fn(Value) -> Attempt) -> [Row; 2] {
     let name = |name: &str| patch(json!({"name": name, "key": "key"}));
     let key = |key: &str| patch(json!({"name": "name", "key": key}));
     [

@@ -13,6 +13,8 @@ pub const CLIENT_RULES: &[&[CelRule]] = &[
     LOGOUT,
     SHAPES,
     CLAIMS,
+    CREDENTIALS,
+    secret_key!("spec.credentials.existingSecretRef", "credentials.existingSecretRef"),
     OUTPUTS,
 ];
 
@@ -207,6 +209,20 @@ const CLAIMS: &[CelRule] = &[
         "spec.claims.[]",
         "self.type == 'Groups' || !has(self.groups)",
         "claims[].groups goes with type Groups only",
+    ),
+];
+
+const CREDENTIALS: &[CelRule] = &[
+    rule(
+        "spec",
+        "self.type != 'Public' || !has(self.credentials) || !has(self.credentials.existingSecretRef)",
+        "credentials.existingSecretRef goes with type Confidential only: a Public client has no secret",
+    ),
+    // What is found in the output Secret is never taken for what the user wants.
+    rule(
+        "",
+        "!has(self.spec.credentials) || !has(self.spec.credentials.existingSecretRef) || !(self.spec.credentials.existingSecretRef.name in (has(self.spec.outputs) && has(self.spec.outputs.secret) && has(self.spec.outputs.secret.name) ? [self.spec.outputs.secret.name, self.spec.outputs.secret.name + '-next'] : [self.metadata.name + '-oidc', self.metadata.name + '-oidc-next']))",
+        "credentials.existingSecretRef.name must not be the name of the output Secret, nor that with -next: the operator writes those",
     ),
 ];
 
