@@ -109,7 +109,8 @@ reasons! {
     CredentialsRefused,
     /// The proof could not be carried out.
     ProofUnavailable,
-    /// A new client secret is made: the one in the output Secret was edited or deleted, or the client became confidential.
+    /// Another client secret: a new one is made (the one in the output Secret was edited or deleted, the client became
+    /// confidential, or is not given its user's any more), or that of the user's own Secret was taken over.
     SecretReplaced,
 
     // Reaching a provider.
@@ -163,6 +164,8 @@ reasons! {
     ConfigMapNotFound,
     /// A key is missing.
     KeyNotFound,
+    /// A key holds no usable client secret.
+    InvalidSecret,
     /// A key holds no usable certificate or private key.
     InvalidCertificate,
     /// The provider waits for clients to be deleted.

@@ -20,7 +20,7 @@ use crate::{
         self, Move, Need, Requeue, Snapshot, Verdict,
         rehearsal::{MAX_STEPS, Outcome},
         resolve,
-        snapshot::{Memory, NamespaceView, OutputsView, RemoteView},
+        snapshot::{ExistingView, Memory, NamespaceView, OutputsView, RemoteView},
     },
 };
 
@@ -100,6 +100,7 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<End, PassErr
         client: view,
         namespace,
         outputs: None,
+        existing: ExistingView::Unknown,
         remote: RemoteView::Unknown,
         rivals: None,
         // A request by annotation looks at everything anew.
@@ -179,6 +180,9 @@ impl Pass<'_> {
     async fn look(&self, snapshot: &mut Snapshot, need: Need) -> Result<(), KubeError> {
         match need {
             Need::Outputs => snapshot.outputs = Some(self.outputs(snapshot).await?),
+            Need::ExistingSecret => {
+                snapshot.existing = gather::existing_secret(self.context, &snapshot.client).await?;
+            }
             Need::Remote | Need::FreshRemote => {
                 let remote = match self.provider {
                     Some((runtime, state)) => {

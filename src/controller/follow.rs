@@ -259,6 +259,7 @@ async fn follow_clients((watches, context, stores): Shared, store: Unfilled<Dese
                 stores
                     .index
                     .put(&name, gather::client_provider(client), gather::client_id(client));
+                stores.index.put_secret(&name, gather::client_existing_secret(client));
             }
         }
     });
@@ -303,7 +304,8 @@ async fn follow_namespaces((watches, context, stores): Shared, store: Unfilled<P
 }
 
 /// Secrets and ConfigMaps that providers may refer to: all providers beside them look anew. One that was not looked at yet
-/// will read them anyway: the first list costs no second look at every provider.
+/// will read them anyway: the first list costs no second look at every provider. Secrets that clients refer to: those look
+/// anew.
 async fn follow_references((watches, context, stores): Shared, listed: [Sender<bool>; 3]) {
     let [credentials_listed, authorities_listed, secrets_listed] = &listed;
     let credentials = watches.labelled::<Secret>("credential-secrets", LABEL_CREDENTIAL);
@@ -322,6 +324,9 @@ async fn follow_references((watches, context, stores): Shared, listed: [Sender<b
                 continue;
             }
         };
+        for client in stores.index.with_secret(&name_of(&object)) {
+            context.triggers.client(client);
+        }
         for provider in stores.providers.state() {
             let name = name_of(provider.meta());
             if provider.meta().namespace == object.namespace && context.registry.get(&name).is_some() {

@@ -21,7 +21,10 @@ use crate::{
     domain::{
         ClientSecret, Mark, Model, ResourceName,
         names::next_secret_name,
-        vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, GROUP, LABEL_CLIENT_UID},
+        vocabulary::{
+            ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, CREDENTIAL_CLIENT, GROUP,
+            LABEL_CLIENT_UID, LABEL_CREDENTIAL,
+        },
     },
     idp::{authentik::AuthentikModel, dex::DexModel, keycloak::KeycloakModel},
     kubernetes::{
@@ -29,8 +32,8 @@ use crate::{
         objects::{carries, name_of},
     },
     plan::snapshot::{
-        ClientBrief, ClientView, ModelRef, NamespaceView, OutputView, OutputsView, OwnerView, PresentProvider,
-        ProviderView, RemoteView, Supply,
+        ClientBrief, ClientView, ExistingSecret, ExistingView, ModelRef, NamespaceView, OutputView, OutputsView,
+        OwnerView, PresentProvider, ProviderView, RemoteView, Supply,
     },
     publish::Data,
 };
@@ -77,6 +80,13 @@ fn brief_of(meta: &ObjectMeta, client_id: String, provisioned: bool) -> ClientBr
 /// The client ID of an OIDCClient.
 pub fn client_id(object: &OIDCClient) -> String {
     object.spec.client_id_of(&name_of(&object.metadata))
+}
+
+/// The Secret of its user's that an OIDCClient refers to.
+pub fn client_existing_secret(object: &OIDCClient) -> Option<ResourceName> {
+    let own = object.metadata.namespace.as_deref().unwrap_or_default();
+    let reference = object.spec.existing_secret_ref()?;
+    Some(ResourceName::new(own, &reference.name))
 }
 
 /// The provider that an OIDCClient refers to.
@@ -177,6 +187,31 @@ pub async fn outputs(context: &Context, client: &ClientView) -> Result<OutputsVi
         view.config_maps.extend(found.map(config_map));
     }
     Ok(view)
+}
+
+/// The user's Secret, live. What is in it is read only where its owner labelled it for this purpose.
+///
+/// # Errors
+/// When Kubernetes cannot be asked.
+pub async fn existing_secret(context: &Context, client: &ClientView) -> Result<ExistingView, KubeError> {
+    let Some(reference) = client.spec.existing_secret_ref() else {
+        return Ok(ExistingView::Missing);
+    };
+    let secrets: Api<Secret> = Api::namespaced(context.kube.clone(), &client.name.namespace);
+    let found = within(&context.metrics, "get secrets", secrets.get_opt(&reference.name)).await?;
+    Ok(found.map_or(ExistingView::Missing, |object| {
+        let labels = object.metadata.labels.unwrap_or_default();
+        let labelled = labels.get(LABEL_CREDENTIAL).map(String::as_str) == Some(CREDENTIAL_CLIENT);
+        let value = object
+            .data
+            .filter(|_| labelled)
+            .and_then(|mut data| data.remove(&reference.key));
+        ExistingView::Found(ExistingSecret {
+            resource_version: object.metadata.resource_version.unwrap_or_default(),
+            labels,
+            value: value.map(|bytes| bytes.0),
+        })
+    }))
 }
 
 fn has(list: &[OutputView], name: &str) -> bool {

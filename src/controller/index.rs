@@ -1,4 +1,4 @@
-//! Which OIDCClients refer to which provider, by client ID: found without a walk over all objects (P12).
+//! Which OIDCClients refer to which provider, by client ID, and to which Secret: found without a walk over all objects (P12).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -19,6 +19,8 @@ pub struct Index(Mutex<Inner>);
 struct Inner {
     clients: BTreeMap<Key, BTreeSet<ResourceName>>,
     keys: HashMap<ResourceName, Key>,
+    secrets: HashMap<ResourceName, BTreeSet<ResourceName>>,
+    secret_of: HashMap<ResourceName, ResourceName>,
 }
 
 impl Index {
@@ -31,9 +33,32 @@ impl Index {
         inner.keys.insert(client.clone(), key);
     }
 
+    /// Notes the Secret of its user's that a client refers to; it may change.
+    pub fn put_secret(&self, client: &ResourceName, secret: Option<ResourceName>) {
+        let mut inner = lock(&self.0);
+        inner.remove_secret(client);
+        if let Some(secret) = secret {
+            inner.secrets.entry(secret.clone()).or_default().insert(client.clone());
+            inner.secret_of.insert(client.clone(), secret);
+        }
+    }
+
+    /// The clients that refer to this Secret.
+    pub fn with_secret(&self, secret: &ResourceName) -> Vec<ResourceName> {
+        lock(&self.0)
+            .secrets
+            .get(secret)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
     /// Forgets a client that is gone; gives the others with the same client ID at the same provider.
     pub fn remove(&self, client: &ResourceName) -> Vec<ResourceName> {
-        lock(&self.0).remove(client)
+        let mut inner = lock(&self.0);
+        inner.remove_secret(client);
+        inner.remove(client)
     }
 
     /// All clients of a provider, with their client IDs.
@@ -59,6 +84,18 @@ impl Index {
 }
 
 impl Inner {
+    fn remove_secret(&mut self, client: &ResourceName) {
+        let Some(secret) = self.secret_of.remove(client) else {
+            return;
+        };
+        if let Some(clients) = self.secrets.get_mut(&secret) {
+            clients.remove(client);
+            if clients.is_empty() {
+                self.secrets.remove(&secret);
+            }
+        }
+    }
+
     fn remove(&mut self, client: &ResourceName) -> Vec<ResourceName> {
         let Some(key) = self.keys.remove(client) else {
             return Vec::new();
@@ -82,6 +119,24 @@ mod tests {
     fn name(text: &str) -> ResourceName {
         let (namespace, name) = text.split_once('/').unwrap();
         ResourceName::new(namespace, name)
+    }
+
+    #[test]
+    fn finds_by_the_users_secret() {
+        let index = Index::default();
+        for (client, secret) in [
+            ("a/one", Some("a/x")),
+            ("a/two", Some("a/x")),
+            ("a/three", None),
+            ("a/two", Some("a/y")),
+        ] {
+            index.put_secret(&name(client), secret.map(name));
+        }
+        assert_eq!(index.with_secret(&name("a/x")), [name("a/one")]);
+        assert_eq!(index.with_secret(&name("a/y")), [name("a/two")]);
+        index.put_secret(&name("a/one"), None);
+        index.remove(&name("a/two"));
+        assert!(index.with_secret(&name("a/x")).is_empty() && index.with_secret(&name("a/y")).is_empty());
     }
 
     #[test]

@@ -174,6 +174,9 @@ impl<'a> Work<'a> {
         if let Err(finding) = drafts::check(self.context()) {
             return self.refused(finding);
         }
+        if let Some(waiting) = self.wait_for_existing(&assessment) {
+            return waiting;
+        }
         let Some(found) = &self.snapshot.outputs else {
             return Move::Look(Need::Outputs);
         };
@@ -251,6 +254,9 @@ impl<'a> Work<'a> {
     fn bring(&self, outputs: &Outputs<'_>, remote: Option<(&ObservedClient, Evidence)>) -> Option<Move> {
         if !self.desired.has_secret() {
             return self.bring_public(outputs, remote);
+        }
+        if let Some(secret) = self.existing_secret() {
+            return self.bring_existing(&secret, outputs, remote);
         }
         if let Some((staged, target)) = &outputs.next {
             return Some(self.finish_rotation(outputs, staged, target, remote));
@@ -359,7 +365,7 @@ impl<'a> Work<'a> {
         }))
     }
 
-    fn secret_up_to_date(&self, outputs: &Outputs<'_>, credential: Option<&Credential>) -> Option<Move> {
+    pub(super) fn secret_up_to_date(&self, outputs: &Outputs<'_>, credential: Option<&Credential>) -> Option<Move> {
         let seen = outputs.secret?;
         match self.secret_draft(outputs, &seen.name, credential, Some(seen)) {
             Ok(draft) => self.up_to_date(seen, draft, outputs.former_secret),
@@ -405,7 +411,7 @@ impl<'a> Work<'a> {
         self.outputs_unusable(finding, &assessment)
     }
 
-    fn config_map_up_to_date(&self, outputs: &Outputs<'_>) -> Option<Move> {
+    pub(super) fn config_map_up_to_date(&self, outputs: &Outputs<'_>) -> Option<Move> {
         let draft = match drafts::config_map(self.context(), outputs.config_map) {
             Ok(draft) => draft,
             Err(finding) => return Some(self.unrendered(finding)),
@@ -444,7 +450,7 @@ impl<'a> Work<'a> {
         former.map(|former| delete_output(kind, former, "the spec names another"))
     }
 
-    fn was_published(&self) -> bool {
+    pub(super) fn was_published(&self) -> bool {
         self.snapshot.client.status.binding.is_some()
     }
 
@@ -660,7 +666,7 @@ pub(super) fn delete_output(kind: OutputKind, seen: &OutputView, why: &'static s
     })
 }
 
-fn repaired(kind: OutputKind, name: &str, what: &str) -> Note {
+pub(super) fn repaired(kind: OutputKind, name: &str, what: &str) -> Note {
     Note {
         warning: true,
         reason: Reason::OutputRepaired,

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        ErrorClass, ObservedClient, ObservedSecret, Proof,
+        ErrorClass, ObservedClient, ObservedSecret, Proof, SecretKind,
         vocabulary::{ANNOTATION_SECRET_DIGEST, GENERATED_PREFIX},
     },
 };
@@ -33,6 +33,7 @@ enum Why {
     Gone,
     ConfidentialNow,
     TypeChanged,
+    NotTheUsers,
 }
 
 impl Why {
@@ -44,6 +45,7 @@ impl Why {
             Self::Gone => (true, "The output Secret is gone"),
             Self::ConfidentialNow => (false, "The client is confidential now"),
             Self::TypeChanged => (false, "The spec wants the output Secret to be of another type"),
+            Self::NotTheUsers => (false, "The spec has no existingSecretRef any more"),
         }
     }
 }
@@ -55,6 +57,7 @@ impl Work<'_> {
         let supply = &self.snapshot.supply;
         let fresh = |attempt: Option<String>| Credential {
             secret: supply.secret.clone(),
+            source: SecretKind::Generated,
             attempt,
             rotated_at: Some(conditions::timestamp(self.snapshot.now)),
         };
@@ -91,19 +94,21 @@ impl Work<'_> {
             })
         };
         match (outputs.secret, outputs.former_secret) {
-            (Some(secret), _) if !self.has_type(secret) && outputs::credential(secret).is_some() => {
-                Err(stage(&name, Why::TypeChanged))
-            }
-            (Some(secret), _) => outputs::credential(secret).ok_or_else(|| {
-                // Outputs of a public client carry no digest.
-                let was_public = !secret.annotations.contains_key(ANNOTATION_SECRET_DIGEST);
-                let why = match secret.client_secret() {
-                    Some(_) => Why::Edited,
-                    None if was_public => Why::ConfidentialNow,
-                    None => Why::KeyGone,
-                };
-                stage(&name, why)
-            }),
+            (Some(secret), _) => match outputs::credential(secret) {
+                Some(_) if !self.has_type(secret) => Err(stage(&name, Why::TypeChanged)),
+                Some(credential) if credential.source == SecretKind::Generated => Ok(credential),
+                Some(_) => Err(stage(&name, Why::NotTheUsers)),
+                None => {
+                    // Outputs of a public client carry no digest.
+                    let was_public = !secret.annotations.contains_key(ANNOTATION_SECRET_DIGEST);
+                    let why = match secret.client_secret() {
+                        Some(_) => Why::Edited,
+                        None if was_public => Why::ConfidentialNow,
+                        None => Why::KeyGone,
+                    };
+                    Err(stage(&name, why))
+                }
+            },
             // A new Secret name: the same values under the new name, then the old one goes.
             (None, Some(former)) => Err(match outputs::credential(former) {
                 Some(credential) => self.create_secret(outputs, &name, Some(&credential)),
@@ -136,20 +141,32 @@ impl Work<'_> {
         if taken_over {
             return delete_output(OutputKind::Secret, staged, "the rotation is finished");
         }
-        // A list that shows no secrets cannot tell whether the staged one was set already.
+        self.take_over(outputs, &credential, output, target, remote)
+    }
+
+    /// A secret takes effect: at the provider first, then it is proven, then the output Secret holds it.
+    pub(super) fn take_over(
+        &self,
+        outputs: &Outputs<'_>,
+        credential: &Credential,
+        output: Option<&OutputView>,
+        target: &str,
+        remote: Option<(&ObservedClient, Evidence)>,
+    ) -> Move {
+        // A list that shows no secrets cannot tell whether this one was set already.
         if let Some((observed, Evidence::Listed)) = remote
             && observed.secret == ObservedSecret::NotShown
         {
             return Move::Look(Need::FreshRemote);
         }
-        if let Some(write) = self.remote(Some(&credential), remote) {
+        if let Some(write) = self.remote(Some(credential), remote) {
             return write;
         }
         let disabled = remote.is_some_and(|(observed, _)| observed.disabled);
-        match self.proof(&credential) {
+        match self.proof(credential) {
             // A client that is switched off refuses good credentials, too: nothing is learned.
             _ if disabled => {}
-            None => return self.prove(&credential),
+            None => return self.prove(credential),
             Some(Proof::Disproven) => {
                 let assessment = self.model.assess(&self.desired, &self.facts);
                 let mut verdict = self.verdict(&assessment, Requeue::Backoff(ErrorClass::Auth));
@@ -157,22 +174,25 @@ impl Work<'_> {
                 verdict.reconciling = Some((Reason::CredentialsRefused, refused_credentials().message));
                 return settled(verdict);
             }
-            // Unreachable or unclear: the rotation goes on.
+            // Unreachable or unclear: it goes on.
             Some(Proof::Proven | Proof::Unknown(_) | Proof::WrongIssuer(_)) => {}
         }
-        let output = match output {
-            Some(seen) if !self.has_type(seen) => return delete_output(OutputKind::Secret, seen, TYPE_CHANGES),
-            None => return self.create_secret(outputs, target, Some(&credential)),
-            Some(seen) => seen,
-        };
-        match self.secret_draft(outputs, target, Some(&credential), Some(output)) {
-            Ok(draft) => step(Step::UpdateOutput {
-                draft,
-                precondition: drafts::seen_version(output),
-                note: None,
-            }),
-            Err(finding) => self.unrendered(finding),
+        if let Some(seen) = output.filter(|seen| !self.has_type(seen)) {
+            return delete_output(OutputKind::Secret, seen, TYPE_CHANGES);
         }
+        let draft = match self.secret_draft(outputs, target, Some(credential), output) {
+            Ok(draft) => draft,
+            Err(finding) => return self.unrendered(finding),
+        };
+        let note = self.tell_of_existing(credential, output, target);
+        step(match output {
+            None => Step::CreateOutput { draft, note },
+            Some(seen) => Step::UpdateOutput {
+                draft,
+                precondition: drafts::seen_version(seen),
+                note,
+            },
+        })
     }
 
     /// What the last proof in this pass said of this credential.
@@ -209,7 +229,7 @@ impl Work<'_> {
         Tried {
             secret_uid: secret.uid.clone(),
             attempt: credential.attempt.clone(),
-            resource_version: None,
+            resource_version: self.existing_version(credential),
         }
     }
 

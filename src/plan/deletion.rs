@@ -4,8 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     client::{describe, settled, step},
-    drafts, outputs, resolve,
-    snapshot::{Evidence, NotReady, OutputOwnership, OutputView, ProviderView, RemoteView, Settings, Snapshot},
+    drafts, existing, outputs, resolve,
+    snapshot::{
+        Evidence, ExistingView, NotReady, OutputOwnership, OutputView, ProviderView, RemoteView, Settings, Snapshot,
+    },
     step::{Move, Need, Note, OutputKind, Step},
     verdict::{Finding, Requeue, Verdict},
 };
@@ -194,8 +196,8 @@ fn keep(snapshot: &Snapshot, mark: &Mark, remote: Option<&ObservedClient>) -> Mo
     })
 }
 
-/// A rotation that stands when its object is retained is finished first: the client keeps exactly one secret, and
-/// somebody holds it.
+/// A rotation that stands when its object is retained is finished first, and so is the taking over of a user's secret: the
+/// client keeps exactly one secret, and the output holds it.
 fn finish_rotation(snapshot: &Snapshot, mark: &Mark) -> Option<Move> {
     if snapshot.namespace.terminating {
         return None;
@@ -205,10 +207,23 @@ fn finish_rotation(snapshot: &Snapshot, mark: &Mark) -> Option<Move> {
     };
     let client = &snapshot.client;
     let sorted = outputs::sort(found, mark, &client.secret_name(), &client.config_map_name()).ok()?;
-    sorted.next.as_ref()?;
     // The same steps as for a living object; what it would do after the rotation is not done any more.
     let mut living = snapshot.clone();
     living.client.deletion = None;
+    if sorted.next.is_some() {
+        // Should the user's secret be wanted meanwhile: the staged one may be valid already, and somebody must hold it.
+        living.client.spec.credentials = None;
+    } else {
+        let reference = client.spec.existing_secret_ref()?;
+        let output = sorted.secret?;
+        if matches!(snapshot.existing, ExistingView::Unknown) {
+            return Some(Move::Look(Need::ExistingSecret));
+        }
+        let secret = existing::judge(reference, &snapshot.existing).ok()?;
+        if existing::holds(output, &secret).is_some() {
+            return None;
+        }
+    }
     match super::client::next(&living) {
         Move::Settled(_) => None,
         other => Some(other),

@@ -30,9 +30,11 @@ use crate::{
 pub struct Credential {
     /// The secret.
     pub secret: ClientSecret,
+    /// Where it came from.
+    pub source: SecretKind,
     /// The rotation attempt that made it; the first one has none.
     pub attempt: Option<String>,
-    /// When it was made (RFC 3339).
+    /// When it was made; the user's: when it was taken over (RFC 3339).
     pub rotated_at: Option<String>,
 }
 
@@ -127,12 +129,14 @@ pub fn secret(
             .insert(ANNOTATION_SECRET_KEY.to_owned(), key.to_owned());
     }
     if let Some(credential) = credential {
+        // Of a user's secret too, however easy it is to guess: whoever may read the annotation may read the secret itself, which
+        // the same object holds. It never goes anywhere else: status shows a resourceVersion in its place.
         draft
             .annotations
             .insert(ANNOTATION_SECRET_DIGEST.to_owned(), credential.secret.digest());
         draft.annotations.insert(
             ANNOTATION_SECRET_SOURCE.to_owned(),
-            SecretKind::Generated.as_str().to_owned(),
+            credential.source.as_str().to_owned(),
         );
         let optional = [
             (ANNOTATION_ATTEMPT, &credential.attempt),

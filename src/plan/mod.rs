@@ -12,6 +12,7 @@ pub mod conditions;
 mod credentials;
 pub mod deletion;
 pub mod drafts;
+pub mod existing;
 pub mod outputs;
 pub mod provider;
 pub mod rehearsal;

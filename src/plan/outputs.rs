@@ -8,9 +8,12 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        Mark,
+        Mark, SecretKind,
         names::next_secret_name,
-        vocabulary::{ANNOTATION_ATTEMPT, ANNOTATION_GENERATED, ANNOTATION_ROTATED_AT, GENERATED_PREFIX, NEXT_SUFFIX},
+        vocabulary::{
+            ANNOTATION_ATTEMPT, ANNOTATION_GENERATED, ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_SOURCE, GENERATED_PREFIX,
+            NEXT_SUFFIX,
+        },
     },
     publish::Generated,
 };
@@ -132,6 +135,7 @@ pub fn credential(view: &OutputView) -> Option<Credential> {
     let annotation = |key: &str| view.annotations.get(key).cloned();
     Some(Credential {
         secret: view.intact_secret()?,
+        source: SecretKind::parse(view.annotations.get(ANNOTATION_SECRET_SOURCE).map(String::as_str)),
         attempt: annotation(ANNOTATION_ATTEMPT),
         rotated_at: annotation(ANNOTATION_ROTATED_AT),
     })

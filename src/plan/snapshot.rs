@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub provider: ProviderView,
     /// Its outputs; `None`: not looked at yet.
     pub outputs: Option<OutputsView>,
+    /// The user's Secret, where the spec names one.
+    pub existing: ExistingView,
     /// The client at the provider.
     pub remote: RemoteView,
     /// All OIDCClients of the provider with this client ID, this one among them; `None`: not looked at yet.
@@ -314,6 +316,38 @@ impl OutputView {
     /// The rotation attempt that it carries.
     pub fn attempt(&self) -> Option<&str> {
         self.annotations.get(ANNOTATION_ATTEMPT).map(String::as_str)
+    }
+}
+
+/// The user's Secret (`credentials.existingSecretRef`).
+#[derive(Clone, Debug)]
+pub enum ExistingView {
+    /// Not looked at yet.
+    Unknown,
+    /// There is none of that name.
+    Missing,
+    /// It is there, as a live read showed it.
+    Found(ExistingSecret),
+}
+
+/// What of the user's Secret matters.
+#[derive(Clone)]
+pub struct ExistingSecret {
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The value under the key that the spec names.
+    pub value: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for ExistingSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the value.
+        f.debug_struct("ExistingSecret")
+            .field("resource_version", &self.resource_version)
+            .field("labels", &self.labels)
+            .finish_non_exhaustive()
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Move {
 pub enum Need {
     /// The outputs: a live LIST on our label and a GET of both names.
     Outputs,
+    /// The user's Secret (`credentials.existingSecretRef`), live.
+    ExistingSecret,
     /// The client at the provider: a list, or what an earlier pass saw, will do.
     Remote,
     /// The client at the provider, by a request for it now.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oidc_operator::{
     api::Reason,
-    domain::IdpErrorKind,
+    domain::{IdpErrorKind, ObservedSecret},
     idp::memory::{Like, Operation, When},
     plan::{
         Requeue,
@@ -15,7 +15,7 @@ use oidc_operator::{
 
 use crate::{
     scenarios,
-    simulator::{End, Simulator},
+    simulator::{End, Simulator, text},
     world::{NOW, time},
 };
 
@@ -202,6 +202,30 @@ fn a_policy_on_the_staged_secret_does_not_either() {
     assert!(outcome(&mut simulator).is_err(), "it is tried until the timeout");
     simulator.world.pass_time(600);
     assert!(outcome(&mut simulator).is_ok());
+}
+
+/// What is retained works on: the output holds the secret that the provider has, not one from before.
+#[test]
+fn a_users_secret_that_reached_the_provider_alone_is_taken_over_before_the_end() {
+    for like in scenarios::BOTH {
+        let mut simulator = Simulator::new(like);
+        scenarios::retained_by_half(&mut simulator);
+        let valid = simulator.valid_secret();
+        assert_ne!(valid, Some(text(simulator.cluster.secret("web-oidc"), "client-secret")));
+        simulator.settle();
+        assert!(simulator.gone);
+        assert_eq!(
+            valid,
+            simulator
+                .driver
+                .client("shop_web")
+                .and_then(|client| match client.secret {
+                    ObservedSecret::Shown(secret) => Some(secret.expose().to_owned()),
+                    ObservedSecret::Absent | ObservedSecret::NotShown => None,
+                })
+        );
+        assert_eq!(valid, Some(text(simulator.cluster.secret("web-oidc"), "client-secret")));
+    }
 }
 
 /// Kubernetes refuses to release what is retained: waited for, and then the object goes all the same.

@@ -31,6 +31,8 @@ enum Event {
     EditSecret,
     EditAnnotation(bool),
     DeleteOutput(OutputKind, bool),
+    ExistingSecretRef(bool),
+    UsersSecret(Option<u8>),
     LoseStorage,
     Drift,
     DriftOfSecret,
@@ -59,6 +61,8 @@ fn events() -> impl Strategy<Value = Event> {
         2 => Just(Event::EditSecret),
         1 => any::<bool>().prop_map(Event::EditAnnotation),
         2 => (kinds(), any::<bool>()).prop_map(|(kind, all)| Event::DeleteOutput(kind, all)),
+        2 => any::<bool>().prop_map(Event::ExistingSecretRef),
+        2 => proptest::option::of(0..2_u8).prop_map(Event::UsersSecret),
         1 => Just(Event::LoseStorage),
         1 => Just(Event::Drift),
         1 => Just(Event::DriftOfSecret),
@@ -138,6 +142,9 @@ fn happen(simulator: &mut Simulator, event: &Event) {
                 cluster.remove(*kind, name);
             }
         }
+        Event::ExistingSecretRef(there) => drop(world.existing_secret_ref(*there)),
+        Event::UsersSecret(Some(number)) => drop(world.users_secret(&format!("made-by-hand-{number}"))),
+        Event::UsersSecret(None) => world.existing = None,
         Event::LoseStorage => drop(simulator.driver.remove("shop_web")),
         Event::Drift => at_provider(simulator, |client| {
             set_field(client, "redirectURIs", "https://evil/cb");
@@ -168,6 +175,9 @@ fn after(like: Like, history: &[Event]) -> Simulator {
     if matches!(&simulator.world.client.spec.redirect_uris, Some(uris) if uris[0].contains('*')) {
         simulator.world.redirect_uris(&["https://shop/cb"]);
     }
+    if simulator.world.existing.is_none() && simulator.world.client.spec.existing_secret_ref().is_some() {
+        simulator.world.users_secret("made-by-hand");
+    }
     // Drift of a secret is not in Dex's lists: found on the next start, or where it matters.
     simulator.restart();
     simulator.settle();
@@ -191,6 +201,7 @@ proptest! {
         let mut simulator = after(like, &history);
         let mut fresh = Simulator::new(like);
         fresh.world.client.spec = simulator.world.client.spec.clone();
+        fresh.world.existing = simulator.world.existing.clone();
         fresh.settle();
         prop_assert_eq!(simulator.end_state(), fresh.end_state());
         prop_assert_eq!(summary(&simulator.world.client.status), summary(&fresh.world.client.status));
@@ -232,6 +243,7 @@ proptest! {
         prop_assert_eq!(simulator.valid_secret(), before);
         let mut fresh = Simulator::new(like);
         fresh.world.client.spec = simulator.world.client.spec.clone();
+        fresh.world.existing = simulator.world.existing.clone();
         fresh.world.client.uid = "uid-2".to_owned();
         fresh.settle();
         prop_assert_eq!(simulator.end_state(), fresh.end_state());

@@ -10,7 +10,8 @@ use oidc_operator::{
     domain::{ClientSecret, ClientType, IdpErrorKind, ObservedClient, ObservedSecret, ProviderFacts},
     idp::memory::{Like, Operation, When},
     plan::{
-        snapshot::{NotReady, OwnerView, ProviderView},
+        outputs,
+        snapshot::{ExistingSecret, NotReady, OwnerView, ProviderView},
         step::OutputKind,
     },
 };
@@ -65,6 +66,27 @@ pub fn staged(simulator: &mut Simulator) {
     edit_secret(simulator, "client-secret", "mine");
     simulator.pass(Some((0, Trouble::CrashAfter)));
     assert!(simulator.cluster.secret("web-oidc-next").immutable);
+}
+
+/// The client stands with a secret of its user's.
+fn standing_existing(simulator: &mut Simulator) {
+    simulator.world.users_secret("made-by-hand").existing_secret_ref(true);
+    standing(simulator);
+}
+
+/// The client stands with a secret of its user's, which was changed, and reached the provider alone before the object was deleted.
+pub fn retained_by_half(simulator: &mut Simulator) {
+    simulator.world.retain();
+    standing_existing(simulator);
+    simulator.world.users_secret("changed-by-hand");
+    simulator.pass(Some((1, Trouble::CrashAfter)));
+    simulator.world.deleted();
+}
+
+/// A client whose user's Secret is as `change` makes it, and that was never made.
+fn existing(simulator: &mut Simulator, change: impl FnOnce(&mut ExistingSecret)) {
+    simulator.world.users_secret("made-by-hand").existing_secret_ref(true);
+    change(simulator.world.existing.as_mut().unwrap());
 }
 
 /// The client was retained by a former object of this name, and stands without owner.
@@ -277,6 +299,101 @@ scenarios! {
         s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
     };
 
+    // A secret of the user's own.
+    existing_secret: |s| existing(s, |_| {});
+    existing_secret_unchanged: standing_existing;
+    existing_secret_with_a_line_break_at_its_end: |s| existing(s, |secret| {
+        secret.value.as_mut().unwrap().extend(b"\r\n");
+    });
+    existing_secret_missing: |s| { s.world.existing_secret_ref(true); };
+    existing_secret_not_labelled: |s| existing(s, |secret| secret.labels.clear());
+    existing_secret_without_its_key: |s| existing(s, |secret| secret.value = None);
+    existing_secret_too_short: |s| existing(s, |secret| secret.value = Some(b"hunter2-1234567\n".to_vec()));
+    existing_secret_too_long: |s| existing(s, |secret| secret.value = Some(vec![b'x'; 4097]));
+    existing_secret_of_other_characters: |s| existing(s, |secret| {
+        secret.value = Some("hunter2-\u{fc}ber-alles".as_bytes().to_vec());
+    });
+    existing_secret_is_an_output: |s| existing(s, |secret| {
+        secret.labels.insert("app.kubernetes.io/managed-by".to_owned(), "oidc-operator".to_owned());
+    });
+    existing_secret_set: |s| { standing(s); s.world.users_secret("made-by-hand").existing_secret_ref(true); };
+    existing_secret_set_and_listed: |s| {
+        standing(s);
+        s.world.users_secret("made-by-hand").existing_secret_ref(true);
+        s.resync();
+    };
+    existing_secret_set_before_it_is_there: |s| {
+        standing(s);
+        s.world.existing_secret_ref(true).display_name(Some("Store"));
+    };
+    existing_secret_set_with_a_standing_next: |s| {
+        staged(s);
+        s.world.users_secret("made-by-hand").existing_secret_ref(true);
+    };
+    existing_secret_set_with_a_standing_next_that_is_valid: |s| {
+        staged(s);
+        let staged = outputs::credential(s.cluster.secret("web-oidc-next")).unwrap().secret;
+        at_provider(s, |client| client.secret = ObservedSecret::Shown(staged));
+        s.world.users_secret("made-by-hand").existing_secret_ref(true);
+    };
+    existing_secret_changed: |s| { standing_existing(s); s.world.users_secret("changed-by-hand"); };
+    existing_secret_changed_and_listed: |s| {
+        standing_existing(s);
+        s.world.users_secret("changed-by-hand");
+        s.resync();
+    };
+    existing_secret_changed_before_the_client_was_made: |s| {
+        existing(s, |_| {});
+        s.pass(Some((1, Trouble::CrashAfter)));
+        s.world.users_secret("changed-by-hand");
+    };
+    existing_secret_changed_and_new_secret_name: |s| {
+        standing_existing(s);
+        s.world.users_secret("changed-by-hand");
+        s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
+    };
+    existing_secret_changed_and_secret_deleted: |s| {
+        standing_existing(s);
+        s.world.users_secret("changed-by-hand");
+        s.cluster.remove(OutputKind::Secret, "web-oidc");
+        s.resync();
+    };
+    existing_secret_touched: |s| { standing_existing(s); s.world.users_secret("made-by-hand"); };
+    existing_secret_gone: |s| {
+        standing_existing(s);
+        s.world.existing = None;
+        s.world.display_name(Some("Store"));
+        edit_secret(s, "issuer-uri", "https://evil");
+    };
+    existing_secret_and_edited_client_secret: |s| { standing_existing(s); edit_secret(s, "client-secret", "mine"); };
+    existing_secret_and_deleted_secret: |s| {
+        standing_existing(s);
+        s.cluster.remove(OutputKind::Secret, "web-oidc");
+    };
+    existing_secret_and_storage_lost: |s| { standing_existing(s); s.driver.remove("shop_web"); s.resync(); };
+    existing_secret_refused: |s| {
+        standing_existing(s);
+        s.world.users_secret("changed-by-hand");
+        s.driver.fail(Operation::Update, IdpErrorKind::Refused, When::Before, usize::MAX);
+        s.driver.fail(Operation::Create, IdpErrorKind::Refused, When::Before, usize::MAX);
+    };
+    existing_secret_not_wanted_any_more: |s| { standing_existing(s); s.world.existing_secret_ref(false); };
+    existing_secret_not_wanted_any_more_and_gone: |s| {
+        standing_existing(s);
+        s.world.existing_secret_ref(false).existing = None;
+    };
+    existing_secret_not_wanted_any_more_and_new_secret_name: |s| {
+        standing_existing(s);
+        s.world.existing_secret_ref(false);
+        s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
+    };
+    existing_secret_and_public_now: |s| { standing_existing(s); s.world.existing_secret_ref(false).public(); };
+    public_to_confidential_with_an_existing_secret: |s| {
+        standing_public(s);
+        s.world.spec(|spec| spec.type_ = ClientType::Confidential);
+        s.world.users_secret("made-by-hand").existing_secret_ref(true);
+    };
+
     // Outputs are touched.
     edited_key: |s| { standing(s); edit_secret(s, "issuer-uri", "https://evil"); };
     added_key: |s| { standing(s); edit_secret(s, "more", "x"); };
@@ -475,6 +592,13 @@ scenarios! {
         not_ready(s);
         s.world.deleted().pass_time(600);
     };
+    retain_with_a_standing_next_and_an_existing_secret: |s| {
+        s.world.retain();
+        staged(s);
+        s.world.users_secret("made-by-hand").existing_secret_ref(true).deleted();
+    };
+    retain_with_an_existing_secret_taken_over_by_half: retained_by_half;
+    retain_with_an_existing_secret: |s| { s.world.retain(); standing_existing(s); s.world.deleted(); };
     retain_in_a_terminating_namespace: |s| {
         s.world.retain();
         standing(s);

@@ -197,6 +197,7 @@ impl Simulator {
     fn look(&mut self, snapshot: &mut Snapshot, need: Need) {
         match need {
             Need::Outputs => snapshot.outputs = Some(self.cluster.gather(&self.world.client)),
+            Need::ExistingSecret => snapshot.existing = self.world.existing(),
             Need::Rivals => snapshot.rivals = Some(self.world.rivals()),
             Need::Remote | Need::FreshRemote => {
                 let remote = match &self.known {
@@ -247,6 +248,7 @@ impl Simulator {
     pub fn observe(&self) -> Snapshot {
         let mut snapshot = self.world.snapshot(self.passes + 1);
         snapshot.outputs = Some(self.cluster.gather(&self.world.client));
+        snapshot.existing = self.world.existing();
         snapshot.rivals = Some(self.world.rivals());
         snapshot.see_remote(self.ask());
         snapshot
@@ -269,8 +271,11 @@ impl Simulator {
             self.writes += usize::from(step.is_write());
             self.events.extend(step.note().cloned());
         }
+        // Once the user's secret is wanted, nobody waits for what a rotation staged: the next write replaces it.
+        let superseded = matches!(step, Step::DeleteOutput { name, .. } if name.ends_with("-next"))
+            && self.world.client.spec.existing_secret_ref().is_some();
         assert!(
-            !held_before || self.valid_secret_is_held() || self.gone,
+            !held_before || superseded || self.valid_secret_is_held() || self.gone,
             "nobody holds the valid secret after {}",
             step.name()
         );
@@ -407,11 +412,11 @@ impl Simulator {
         }
     }
 
-    /// Does a Secret of this OIDCClient hold what is valid? Else nobody could ever use it.
+    /// Does a Secret of this OIDCClient, or its user's own, hold what is valid? Else nobody could ever use it.
     fn valid_secret_is_held(&self) -> bool {
+        let users = self.world.existing.as_ref().and_then(|secret| secret.value.as_deref());
         self.valid_secret().is_none_or(|valid| {
-            self.secrets_of_ours()
-                .any(|view| text(view, view.client_secret_key()) == valid)
+            self.secrets_of_ours().any(|view| text(view, view.client_secret_key()) == valid) || users == Some(valid.as_bytes())
         })
     }
 

@@ -8,16 +8,20 @@ use oidc_operator::{
         OIDCClientSpec, OIDCClientStatus,
         client::{DeletionPolicy, EnforcementPolicy, Outputs, ProviderReference, SecretOutput},
     },
-    domain::{ClientSecret, ClientType, Discovery, Endpoints, Mark, OwnerId, ProviderFacts, ResourceName},
+    domain::{
+        ClientSecret, ClientType, Discovery, Endpoints, Mark, OwnerId, ProviderFacts, ResourceName,
+        vocabulary::{CREDENTIAL_CLIENT, LABEL_CREDENTIAL},
+    },
     idp::memory::Like,
     plan::{
         Snapshot, resolve,
         snapshot::{
-            ClientBrief, ClientView, Memory, ModelRef, NamespaceView, PresentProvider, ProviderView, RemoteView,
-            Settings, Supply,
+            ClientBrief, ClientView, ExistingSecret, ExistingView, Memory, ModelRef, NamespaceView, PresentProvider,
+            ProviderView, RemoteView, Settings, Supply,
         },
     },
 };
+use serde_json::json;
 
 /// When it all happens.
 pub const NOW: &str = "2026-01-01T12:00:00Z";
@@ -30,6 +34,8 @@ pub struct World {
     pub client: ClientView,
     pub namespace: NamespaceView,
     pub provider: ProviderView,
+    /// The user's Secret, where there is one.
+    pub existing: Option<ExistingSecret>,
     /// Other OIDCClients with the same client ID.
     pub others: Vec<ClientBrief>,
 }
@@ -56,8 +62,35 @@ impl World {
             },
             namespace: NamespaceView::default(),
             provider: ProviderView::Present(Box::new(provider(like))),
+            existing: None,
             others: Vec::new(),
         }
+    }
+
+    /// The spec names the user's Secret, or names none any more.
+    pub fn existing_secret_ref(&mut self, there: bool) -> &mut Self {
+        let credentials =
+            there.then(|| serde_json::from_value(json!({"existingSecretRef": {"name": "by-hand"}})).unwrap());
+        self.spec(|spec| spec.credentials = credentials)
+    }
+
+    /// The user makes a Secret, or changes the value in it.
+    pub fn users_secret(&mut self, value: &str) -> &mut Self {
+        let version = self
+            .existing
+            .as_ref()
+            .map_or(1, |old| old.resource_version.parse::<u64>().unwrap() + 1);
+        self.existing = Some(ExistingSecret {
+            resource_version: version.to_string(),
+            labels: [(LABEL_CREDENTIAL.to_owned(), CREDENTIAL_CLIENT.to_owned())].into(),
+            value: Some(format!("{SECRET_PREFIX}{value}").into_bytes()),
+        });
+        self
+    }
+
+    /// What a look at the user's Secret shows.
+    pub fn existing(&self) -> ExistingView {
+        self.existing.clone().map_or(ExistingView::Missing, ExistingView::Found)
     }
 
     /// A change of the spec, as an apply makes it.
@@ -160,6 +193,7 @@ impl World {
             provider: self.provider.clone(),
             outputs: None,
             remote: RemoteView::Unknown,
+            existing: ExistingView::Unknown,
             rivals: None,
             memory: Memory {
                 look_fresh: asked,
