@@ -582,7 +582,7 @@ pub struct CredentialsStatus {
     /// When the current secret was made (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rotation: Option<String>,
-    /// The last proof that the provider accepts the written Secret.
+    /// The last try of the written Secret at the provider; what it said is in the condition CredentialsVerified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_proof: Option<ProofStatus>,
 }

@@ -96,6 +96,8 @@ pub enum ProviderType {
     Keycloak,
     /// Authentik, <https://goauthentik.io>.
     Authentik,
+    /// Any issuer whose clients are made by hand: credentials come in, outputs go out.
+    Static,
 }
 
 impl ProviderType {
@@ -105,6 +107,7 @@ impl ProviderType {
             Self::Dex => "Dex",
             Self::Keycloak => "Keycloak",
             Self::Authentik => "Authentik",
+            Self::Static => "Static",
         }
     }
 }

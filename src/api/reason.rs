@@ -43,6 +43,8 @@ reasons! {
     NotEnforced,
     /// The client stands at the provider as the spec wants it.
     Provisioned,
+    /// The client is made by hand at the provider: the operator neither makes nor changes it.
+    MadeByHand,
     /// Somebody switched the client off at the provider.
     ClientDisabled,
     /// Secret and ConfigMap stand as the spec wants them.
@@ -152,6 +154,8 @@ reasons! {
     // Admin API.
     /// The admin API answers, and the credentials are good.
     AdminAPIReady,
+    /// There is no admin API: clients are made by hand.
+    NoAdminAPI,
     /// All transport is protected.
     TransportSecure,
     /// Part of the transport is not protected, as `insecureTransport` allows.

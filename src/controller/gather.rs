@@ -26,7 +26,7 @@ use crate::{
             LABEL_CLIENT_UID, LABEL_CREDENTIAL,
         },
     },
-    idp::{authentik::AuthentikModel, dex::DexModel, keycloak::KeycloakModel},
+    idp::{authentik::AuthentikModel, by_hand::ByHandModel, dex::DexModel, keycloak::KeycloakModel},
     kubernetes::{
         client::{KubeError, within},
         objects::{carries, name_of},
@@ -135,6 +135,7 @@ pub fn model(spec: &OIDCProviderSpec) -> Arc<dyn Model> {
         ProviderType::Authentik => Arc::new(AuthentikModel::new(connect::authentik_settings(
             spec.authentik.as_ref(),
         ))),
+        ProviderType::Static => Arc::new(ByHandModel),
     }
 }
 

@@ -164,6 +164,7 @@ impl Driver for Metered {
                 Proof::Proven => "proven",
                 Proof::Disproven => "disproven",
                 Proof::Unknown(_) => "unknown",
+                Proof::Undecided(_) => "undecided",
                 Proof::WrongIssuer(_) => "wrong_issuer",
             })
             .await;

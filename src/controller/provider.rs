@@ -64,7 +64,12 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<Option<Reque
     let runtime = context.registry.get_or_make(name, &object.uid().unwrap_or_default());
     let references = connect::references(context, &name.namespace, &object.spec).await?;
     let clients = context.objects.clients_of(name).await;
-    let waiting_for = if deleting { remaining(&clients) } else { Vec::new() };
+    let waiting_for = match object.spec.type_ {
+        // Nothing is the operator's there.
+        ProviderType::Static => Vec::new(),
+        _ if deleting => remaining(&clients),
+        _ => Vec::new(),
+    };
     if deleting && may_end(&object, &references, &waiting_for) {
         finalizer(context, &object, false).await?;
         context.forget_provider(name);

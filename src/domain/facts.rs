@@ -17,6 +17,8 @@ pub struct Endpoints {
     pub jwks: String,
     /// `end_session_endpoint` (OIDC RP-Initiated Logout 1.0).
     pub end_session: Option<String>,
+    /// `revocation_endpoint` (RFC 7009).
+    pub revocation: Option<String>,
     /// `device_authorization_endpoint` (RFC 8628).
     pub device_authorization: Option<String>,
 }

@@ -47,6 +47,8 @@ pub enum RotationCapability {
     Atomic,
     /// The client is deleted and created again.
     Recreate,
+    /// Not by the operator: whoever made the client by hand sets its secret there.
+    Manual,
 }
 
 /// What a provider can do, for status and documentation.
@@ -176,6 +178,8 @@ pub enum Proof {
     Disproven,
     /// Nothing: unreachable, or an answer that says neither.
     Unknown(String),
+    /// Nothing, and to ask again soon would tell no more: the server answers, and its answer says neither.
+    Undecided(String),
     /// Applications could not use them: the issuer is another than the one that they are given. Why, for people.
     WrongIssuer(String),
 }
@@ -184,6 +188,11 @@ pub enum Proof {
 pub trait Model: Send + Sync {
     /// What this provider can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// Are the clients made by hand there? Then the operator changes nothing, and looks at nothing.
+    fn made_by_hand(&self) -> bool {
+        false
+    }
 
     /// Must an application ask for `offline_access` to be given refresh tokens (OIDC Core, section 11)?
     fn refresh_needs_offline_access(&self) -> bool;

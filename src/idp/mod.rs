@@ -4,6 +4,7 @@
 //! change; the IO half ([`Driver`]) sends one request a call, classifies what came back, and decides nothing.
 
 pub mod authentik;
+pub mod by_hand;
 pub mod certificate;
 pub mod connection;
 pub mod contract;

@@ -17,12 +17,16 @@ const INVALID_CODE: &str = "oidc-operator-credential-proof";
 
 /// Tries `credentials` at the token endpoint.
 pub async fn by_invalid_code(http: &HttpClient, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof {
-    let mut form = vec![("grant_type", "authorization_code"), ("code", INVALID_CODE)];
-    form.extend(credentials.redirect_uri.map(|uri| ("redirect_uri", uri)));
-    match post(http, credentials, &endpoints.token, form).await {
+    match post(http, credentials, &endpoints.token, invalid_code(credentials)).await {
         Ok(answer) => judge(answer.status, answer.body.as_bytes()),
         Err(proof) => proof,
     }
+}
+
+fn invalid_code<'a>(credentials: &Credentials<'a>) -> Vec<(&'a str, &'a str)> {
+    let mut form = vec![("grant_type", "authorization_code"), ("code", INVALID_CODE)];
+    form.extend(credentials.redirect_uri.map(|uri| ("redirect_uri", uri)));
+    form
 }
 
 /// Tries `credentials` at a revocation endpoint (RFC 7009, section 2.1: it authenticates the client first, and section 2.2: a
@@ -35,6 +39,23 @@ pub async fn by_revocation(http: &HttpClient, credentials: &Credentials<'_>, end
             Proof::Disproven => Proof::Disproven,
             _ => Proof::Unknown(format!("the revocation endpoint answered {}", answer.status)),
         },
+        Err(proof) => proof,
+    }
+}
+
+/// Tries `credentials` at a server of which nothing is known. Success proves, `invalid_client` disproves, and nothing else says
+/// anything: there are servers that answer `invalid_grant` to bad credentials, too.
+///
+/// Success is to be had at the revocation endpoint, if there is one; else only a disproof is.
+pub async fn of_unknown_server(http: &HttpClient, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof {
+    if let Some(revocation) = &endpoints.revocation
+        && let proof @ (Proof::Proven | Proof::Disproven) = by_revocation(http, credentials, revocation).await
+    {
+        return proof;
+    }
+    let form = invalid_code(credentials);
+    match post(http, credentials, &endpoints.token, form).await {
+        Ok(answer) => judge_strictly(answer.status, answer.body.as_bytes()),
         Err(proof) => proof,
     }
 }
@@ -76,13 +97,7 @@ pub(crate) async fn post<'a>(
 /// Only an OAuth error counts as a disproof: a bare 401 or 403 may come from whatever stands before the issuer, and a
 /// wrong disproof would have a good secret replaced.
 pub fn judge(status: u16, body: &[u8]) -> Proof {
-    /// RFC 6749, section 5.2. The description is foreign text and not read.
-    #[derive(Deserialize)]
-    struct OAuthError {
-        error: String,
-    }
-    let error = serde_json::from_slice(body).ok().map(|OAuthError { error }| error);
-    match (status, error.as_deref()) {
+    match (status, error_of(body).as_deref()) {
         (400 | 401 | 403, Some("invalid_client" | "unauthorized_client")) => Proof::Disproven,
         (400, Some("invalid_grant")) => Proof::Proven,
         (
@@ -106,6 +121,31 @@ pub fn judge(status: u16, body: &[u8]) -> Proof {
     }
 }
 
+/// The same of a server of which nothing is known. `unauthorized_client` is for clients that did authenticate (RFC 6749, section
+/// 5.2), but with 401, which is for those that did not, it means the same as `invalid_client` (Keycloak).
+fn judge_strictly(status: u16, body: &[u8]) -> Proof {
+    match (judge(status, body), error_of(body).as_deref()) {
+        (Proof::Disproven, Some("unauthorized_client")) if status != 401 => {
+            Proof::Undecided(format!("the token endpoint answered {status} unauthorized_client"))
+        }
+        (Proof::Proven, _) => Proof::Undecided(
+            "the token endpoint refused a code that nobody issued, before or after it looked at the secret".to_owned(),
+        ),
+        // Whatever it is that a server answers to an application's mistake, it answers again.
+        (Proof::Unknown(why), _) if (400..500).contains(&status) && status != 429 => Proof::Undecided(why),
+        (proof, _) => proof,
+    }
+}
+
+/// RFC 6749, section 5.2. The description is foreign text and not read.
+fn error_of(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct OAuthError {
+        error: String,
+    }
+    serde_json::from_slice(body).ok().map(|OAuthError { error }| error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +163,29 @@ mod tests {
         assert_eq!(with(401, "invalid_client"), Proof::Disproven, "Dex");
         assert_eq!(with(401, "unauthorized_client"), Proof::Disproven, "Keycloak");
         assert_eq!(with(400, "invalid_client"), Proof::Disproven, "authentik");
+    }
+
+    #[test]
+    fn of_a_server_of_which_nothing_is_known_success_alone_proves() {
+        let with = |status, error: &str| judge_strictly(status, format!(r#"{{"error":"{error}"}}"#).as_bytes());
+        assert_eq!(with(401, "invalid_client"), Proof::Disproven);
+        assert_eq!(with(400, "invalid_client"), Proof::Disproven, "Google");
+        assert_eq!(with(401, "unauthorized_client"), Proof::Disproven, "Keycloak");
+        for undecided in [
+            with(400, "invalid_grant"),
+            with(400, "unauthorized_client"),
+            with(400, "invalid_request"),
+            judge_strictly(403, b"<html>"),
+        ] {
+            assert!(matches!(undecided, Proof::Undecided(_)), "{undecided:?}");
+        }
+        for unknown in [
+            with(429, "slow_down"),
+            with(503, "server_error"),
+            judge_strictly(502, b""),
+        ] {
+            assert!(matches!(unknown, Proof::Unknown(_)), "{unknown:?}");
+        }
     }
 
     #[test]

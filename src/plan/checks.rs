@@ -12,7 +12,7 @@ use crate::{
         client::{CaBundlePolicy, EnforcementPolicy},
         provider::{ClientGrants, NamespacesFrom},
     },
-    domain::{Assessment, DesiredClient, Enforcement, ProviderFacts, ResourceName},
+    domain::{Assessment, ClientType, DesiredClient, Enforcement, ProviderFacts, ResourceName},
     plan::snapshot::{ClientView, NamespaceView},
 };
 
@@ -119,6 +119,22 @@ pub fn rival(client: &ClientView, all: &[ClientBrief]) -> Option<Finding> {
             "{who} has client ID {} at this provider already. Make a new OIDCClient with another clientID, or have that one deleted",
             holder.client_id
         ),
+    ))
+}
+
+/// What a client lacks that somebody makes by hand at the provider: its ID, and its secret where it has one.
+pub fn by_hand(client: &ClientView) -> Option<Finding> {
+    let spec = &client.spec;
+    let lacks = if spec.client_id.is_none() {
+        "it needs spec.clientID, the ID that it has there. That is fixed from the start: make a new OIDCClient with it"
+    } else if spec.type_ == ClientType::Confidential && spec.existing_secret_ref().is_none() {
+        "it needs spec.credentials.existingSecretRef, a Secret with the secret that it has there; or it is of type Public"
+    } else {
+        return None;
+    };
+    Some(Finding::no(
+        Reason::UnsupportedByProvider,
+        format!("The clients of this provider are made by hand, so the operator cannot make this one: {lacks}"),
     ))
 }
 

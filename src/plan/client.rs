@@ -3,9 +3,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use super::{
-    checks,
-    credentials::refused_credentials,
-    deletion,
+    checks, deletion,
     drafts::{self, Context, Credential},
     outputs::{self, Outputs},
     resolve,
@@ -166,7 +164,11 @@ impl<'a> Work<'a> {
 
     fn next(&self) -> Move {
         let assessment = self.model.assess(&self.desired, &self.facts);
-        let refused = checks::acceptance(&self.snapshot.client, &self.desired, &assessment)
+        let by_hand = self.model.made_by_hand();
+        let refused = by_hand
+            .then(|| checks::by_hand(&self.snapshot.client))
+            .flatten()
+            .or_else(|| checks::acceptance(&self.snapshot.client, &self.desired, &assessment))
             .or_else(|| checks::ca_bundle(&self.snapshot.client, &self.facts));
         if let Some(finding) = refused {
             return self.refused(finding);
@@ -189,6 +191,8 @@ impl<'a> Work<'a> {
             return self.outputs_unusable(finding.clone(), &assessment);
         }
         let remote = match &self.snapshot.remote {
+            // Nothing is looked at there.
+            _ if by_hand => None,
             _ if self.snapshot.memory.look_fresh => return Move::Look(Need::FreshRemote),
             RemoteView::Unknown => return Move::Look(Need::Remote),
             RemoteView::Failed(error) => {
@@ -218,7 +222,7 @@ impl<'a> Work<'a> {
         {
             return Move::Look(Need::FreshRemote);
         }
-        if remote.is_none() {
+        if remote.is_none() && !by_hand {
             let Some(rivals) = &self.snapshot.rivals else {
                 return Move::Look(Need::Rivals);
             };
@@ -295,6 +299,9 @@ impl<'a> Work<'a> {
         credential: Option<&Credential>,
         remote: Option<(&ObservedClient, Evidence)>,
     ) -> Option<Move> {
+        if self.model.made_by_hand() {
+            return None;
+        }
         let secret = credential.map(|credential| credential.secret.clone());
         let desired = Box::new(self.desired.clone());
         let client_id = &desired.client_id;
@@ -479,6 +486,13 @@ impl<'a> Work<'a> {
                     "Client {client_id} was switched off at the provider: nobody can log in with it. The operator leaves that to the provider's administrators; have it switched on there"
                 ),
             )
+        } else if self.model.made_by_hand() {
+            Finding::yes(
+                Reason::MadeByHand,
+                format!(
+                    "Client {client_id} is made by hand at the provider; the operator neither makes nor changes it"
+                ),
+            )
         } else {
             Finding::yes(
                 Reason::Provisioned,
@@ -520,12 +534,21 @@ impl<'a> Work<'a> {
                 verdict.facts.proven = Some(self.tried(secret, &credential));
             }
             Some(Proof::Disproven) => {
-                verdict.verified = Some(refused_credentials());
+                verdict.verified = Some(self.refused_credentials());
                 verdict.requeue = Requeue::Backoff(ErrorClass::Auth);
             }
             Some(Proof::WrongIssuer(why)) => {
                 verdict.verified = Some(Finding::no(Reason::IssuerMismatch, why));
                 verdict.requeue = Requeue::Backoff(ErrorClass::Transient);
+            }
+            Some(Proof::Undecided(why)) => {
+                verdict.verified = Some(Finding::unknown(
+                    Reason::ProofUnavailable,
+                    format!(
+                        "Whether the provider accepts the credentials does not show without a user: {why}. Log in to see; tried again when they change, and once a day"
+                    ),
+                ));
+                verdict.facts.proven = Some(self.tried(secret, &credential));
             }
             Some(Proof::Unknown(why)) => {
                 // A former proof keeps standing; without one, nobody knows.

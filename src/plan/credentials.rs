@@ -170,12 +170,13 @@ impl Work<'_> {
             Some(Proof::Disproven) => {
                 let assessment = self.model.assess(&self.desired, &self.facts);
                 let mut verdict = self.verdict(&assessment, Requeue::Backoff(ErrorClass::Auth));
-                verdict.verified = Some(refused_credentials());
-                verdict.reconciling = Some((Reason::CredentialsRefused, refused_credentials().message));
+                let refused = self.refused_credentials();
+                verdict.reconciling = Some((refused.reason, refused.message.clone()));
+                verdict.verified = Some(refused);
                 return settled(verdict);
             }
             // Unreachable or unclear: it goes on.
-            Some(Proof::Proven | Proof::Unknown(_) | Proof::WrongIssuer(_)) => {}
+            Some(Proof::Proven | Proof::Unknown(_) | Proof::Undecided(_) | Proof::WrongIssuer(_)) => {}
         }
         if let Some(seen) = output.filter(|seen| !self.has_type(seen)) {
             return delete_output(OutputKind::Secret, seen, TYPE_CHANGES);
@@ -193,6 +194,18 @@ impl Work<'_> {
                 note,
             },
         })
+    }
+
+    /// The credentials are refused, and the operator can do no more about it.
+    pub(super) fn refused_credentials(&self) -> Finding {
+        Finding::no(
+            Reason::CredentialsRefused,
+            if self.model.made_by_hand() {
+                "The provider refuses the client secret. The client is made by hand there: check that clientID and the secret in your own Secret are those that it has there. A changed Secret is tried at once"
+            } else {
+                "The provider refuses the credentials in the Secret although they were just set. Check that issuer and admin API belong to the same server"
+            },
+        )
     }
 
     /// What the last proof in this pass said of this credential.
@@ -239,13 +252,6 @@ impl Work<'_> {
                 .last_proof(secret, credential)
                 .is_none_or(|time| self.snapshot.now.duration_since(time) >= PROOF_LASTS)
     }
-}
-
-pub(super) fn refused_credentials() -> Finding {
-    Finding::no(
-        Reason::CredentialsRefused,
-        "The provider refuses the credentials in the Secret although they were just set. Check that issuer and admin API belong to the same server",
-    )
 }
 
 impl super::snapshot::Memory {

@@ -23,6 +23,10 @@ pub fn next(snapshot: &Snapshot) -> Move {
     }
     let retain = snapshot.client.spec.deletion_policy == DeletionPolicy::Retain;
     let mark = resolve::mark(&snapshot.client, &snapshot.settings);
+    if snapshot.made_by_hand() {
+        // Nothing is ours there, and nothing is left behind.
+        return let_go(snapshot, &mark, retain, None);
+    }
     if let Some(why) = at_once(snapshot) {
         return let_go(snapshot, &mark, retain, Some(why));
     }

@@ -13,7 +13,7 @@ use crate::{
     api::{
         OIDCProviderStatus, Reason,
         crd::PROVIDER_CONDITIONS,
-        provider::{ClientCounts, IssuerStatus, KeyStatus, OIDCProviderSpec, ServerStatus},
+        provider::{ClientCounts, IssuerStatus, KeyStatus, OIDCProviderSpec, ProviderType, ServerStatus},
     },
     domain::{ErrorClass, IdpError, IdpErrorKind, IssuerError, ProviderFacts, model::Capabilities},
 };
@@ -173,6 +173,13 @@ pub fn status(
     };
     conditions::set(conditions, "DiscoveryValid", &discovery, generation, now);
     let admin = match &findings.admin {
+        Ok(_) if spec.type_ == ProviderType::Static => {
+            status.server = None;
+            Finding::yes(
+                Reason::NoAdminAPI,
+                "There is no admin API: clients are made by hand at the provider, and nothing is changed there",
+            )
+        }
         Ok(server) => {
             status.server = Some(ServerStatus {
                 product: server.product.to_owned(),

@@ -61,8 +61,8 @@ impl Snapshot {
             // An output that vanished while it was written.
             (Step::CreateOutput { .. } | Step::UpdateOutput { .. }, _) => self.outputs = None,
             (Step::Prove { secret, .. }, Outcome::Proof(proof)) => {
-                // Refused in an earlier pass, and set again then: once more would not help.
-                if self.credentials_were_refused() {
+                // Refused in an earlier pass, and set again then: once more would not help. By hand, only a person can set it.
+                if self.credentials_were_refused() || self.made_by_hand() {
                     self.memory.proof = Some((secret.digest(), proof));
                 } else {
                     self.memory.learn_proof(secret.digest(), proof);

@@ -43,6 +43,16 @@ pub struct Snapshot {
     pub supply: Supply,
 }
 
+impl Snapshot {
+    /// Is the client made by hand at the provider? `false` where the provider is not known.
+    pub fn made_by_hand(&self) -> bool {
+        match &self.provider {
+            ProviderView::Present(provider) => provider.model.as_ref().is_some_and(|model| model.0.made_by_hand()),
+            ProviderView::NotFound | ProviderView::Starting | ProviderView::Unreadable => false,
+        }
+    }
+}
+
 /// How this operator runs.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -89,6 +89,7 @@ fn rehearsals_come_true() {
         "update_refused_before_it_was_published",
         "next_of_somebody_else",
         "existing_secret_refused",
+        "by_hand_changed_secret_refused",
         "output_refused_by_a_policy",
         "retain_refused",
         "retain_refused_when_the_timeout_is_over",

@@ -8,10 +8,13 @@ use oidc_operator::{
         provider::ClientGrants,
     },
     domain::{ClientSecret, ClientType, IdpErrorKind, ObservedClient, ObservedSecret, ProviderFacts},
-    idp::memory::{Like, Operation, When},
+    idp::{
+        by_hand::ByHandModel,
+        memory::{Like, Operation, When},
+    },
     plan::{
         outputs,
-        snapshot::{ExistingSecret, NotReady, OwnerView, ProviderView},
+        snapshot::{ExistingSecret, ModelRef, NotReady, OwnerView, ProviderView},
         step::OutputKind,
     },
 };
@@ -87,6 +90,32 @@ pub fn retained_by_half(simulator: &mut Simulator) {
 fn existing(simulator: &mut Simulator, change: impl FnOnce(&mut ExistingSecret)) {
     simulator.world.users_secret("made-by-hand").existing_secret_ref(true);
     change(simulator.world.existing.as_mut().unwrap());
+}
+
+/// A provider whose clients are made by hand, and one that somebody made there, with a Secret that holds what it has there.
+fn by_hand(simulator: &mut Simulator) {
+    simulator
+        .world
+        .provider(|provider| provider.model = Some(ModelRef(Arc::new(ByHandModel))));
+    simulator
+        .world
+        .spec(|spec| spec.client_id = Some("shop_web".to_owned()));
+    simulator.world.users_secret("made-by-hand").existing_secret_ref(true);
+    secret_by_hand(simulator, "hunter2-made-by-hand");
+}
+
+/// Its secret there is set.
+fn secret_by_hand(simulator: &Simulator, secret: &str) {
+    let secret = ObservedSecret::Shown(ClientSecret::new(secret));
+    simulator.driver.put(ObservedClient {
+        secret,
+        ..stranger(&[])
+    });
+}
+
+pub fn standing_by_hand(simulator: &mut Simulator) {
+    by_hand(simulator);
+    standing(simulator);
 }
 
 /// The client was retained by a former object of this name, and stands without owner.
@@ -393,6 +422,29 @@ scenarios! {
         s.world.spec(|spec| spec.type_ = ClientType::Confidential);
         s.world.users_secret("made-by-hand").existing_secret_ref(true);
     };
+
+    // A client that is made by hand at the provider.
+    by_hand: by_hand;
+    by_hand_unchanged: standing_by_hand;
+    by_hand_public: |s| { by_hand(s); s.world.existing_secret_ref(false).public(); };
+    by_hand_without_client_id: |s| { by_hand(s); s.world.spec(|spec| spec.client_id = None); };
+    by_hand_without_a_secret: |s| { by_hand(s); s.world.existing_secret_ref(false); };
+    by_hand_strict: |s| { by_hand(s); s.world.strict(); };
+    by_hand_secret_changed: |s| {
+        standing_by_hand(s);
+        secret_by_hand(s, "hunter2-changed-by-hand");
+        s.world.users_secret("changed-by-hand");
+    };
+    by_hand_secret_refused: |s| { by_hand(s); s.world.users_secret("not-what-it-has-there"); };
+    by_hand_changed_secret_refused: |s| { standing_by_hand(s); s.world.users_secret("not-what-it-has-there"); };
+    by_hand_edited_client_secret: |s| { standing_by_hand(s); edit_secret(s, "client-secret", "mine"); };
+    by_hand_new_secret_name: |s| {
+        standing_by_hand(s);
+        s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
+    };
+    by_hand_delete: |s| { standing_by_hand(s); s.world.deleted(); };
+    by_hand_delete_while_not_ready: |s| { standing_by_hand(s); not_ready(s); s.world.deleted(); };
+    by_hand_retain: |s| { s.world.retain(); standing_by_hand(s); s.world.deleted(); };
 
     // Outputs are touched.
     edited_key: |s| { standing(s); edit_secret(s, "issuer-uri", "https://evil"); };

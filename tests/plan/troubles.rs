@@ -1,7 +1,7 @@
 //! What answers other than "done" lead to.
 
 use oidc_operator::{
-    api::Reason,
+    api::{Reason, common::ConditionStatus},
     domain::{IdpErrorKind, ObservedClient, Proof},
     idp::memory::{Like, Operation, When},
     plan::{
@@ -99,6 +99,44 @@ fn rotations_and_proofs() {
     // What else is known of the client does not suffer from it.
     assert_eq!(verdict.accepted.as_ref().unwrap().reason, Reason::Accepted);
     assert!(!verdict.facts.enforcement.as_ref().unwrap().is_empty());
+}
+
+/// Where the answer says neither, it is asked once after each change, and then once a day.
+#[test]
+fn what_cannot_be_told_is_not_asked_again_and_again() {
+    let mut simulator = Simulator::new(Like::Keycloak);
+    crate::scenarios::standing_by_hand(&mut simulator);
+    simulator.wipe_status();
+    let undecided = Proof::Undecided("it says neither".to_owned());
+    let (steps, verdict) = with_proof(simulator.observe(), &undecided);
+    assert_eq!(steps, ["prove"]);
+    let verified = verdict.verified.as_ref().unwrap();
+    assert_eq!(
+        (verified.reason, verified.status),
+        (Reason::ProofUnavailable, ConditionStatus::Unknown)
+    );
+    assert!(matches!(verdict.requeue, Requeue::Resync(_)));
+    let now = simulator.world.now;
+    let status = plan::conditions::client_status(&simulator.world.client, &verdict, now);
+    let ready = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
+        .unwrap();
+    assert_eq!(ready.reason, "Ready", "it does not stand in the way");
+    simulator.world.client.status = status;
+
+    assert!(!simulator.pass(None).wrote());
+    simulator.world.pass_time(24 * 60 * 60);
+    let (steps, _) = with_proof(simulator.observe(), &undecided);
+    assert_eq!(steps, ["prove"], "a day later");
+    simulator.world.users_secret("changed-by-hand");
+    let (steps, _) = with_proof(simulator.observe(), &undecided);
+    assert_eq!(
+        steps,
+        ["prove", "update-secret"],
+        "a changed secret is written all the same"
+    );
 }
 
 /// Good credentials help nobody whose issuer is another one: it is told, and tried again, and nothing is written for it.

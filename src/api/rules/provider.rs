@@ -94,8 +94,8 @@ const UNIONS: &[CelRule] = &[
     ),
     rule(
         "spec",
-        "!(self.type in ['Dex', 'Keycloak']) || has(self.issuer.issuerURL)",
-        "issuer.issuerURL is required with types Dex and Keycloak",
+        "!(self.type in ['Dex', 'Keycloak', 'Static']) || has(self.issuer.issuerURL)",
+        "issuer.issuerURL is required with types Dex, Keycloak and Static",
     ),
     rule(
         "spec",

@@ -26,6 +26,7 @@ use crate::{
     idp::{
         ClientIdentity, Driver, Transport,
         authentik::{AuthentikConfig, AuthentikDriver, Settings},
+        by_hand::ByHandDriver,
         dex::{AdminTls, DexDriver},
         http::HttpClient,
         keycloak::{AdminCredentials, KeycloakConfig, KeycloakDriver},
@@ -76,7 +77,7 @@ fn limits(spec: &OIDCProviderSpec) -> Limits {
     let given = spec.admin_api.as_ref();
     let in_flight = given.and_then(|admin| admin.max_in_flight).unwrap_or(match spec.type_ {
         ProviderType::Authentik => DEFAULT_IN_FLIGHT_AUTHENTIK,
-        ProviderType::Dex | ProviderType::Keycloak => DEFAULT_IN_FLIGHT,
+        ProviderType::Dex | ProviderType::Keycloak | ProviderType::Static => DEFAULT_IN_FLIGHT,
     });
     let rate = given
         .and_then(|admin| admin.requests_per_second)
@@ -170,7 +171,7 @@ pub enum AdminReferences {
         /// The operator's token.
         token: SecretString,
     },
-    /// What the type needs is not in the spec: an object from before the CRD's rules.
+    /// There is none; or what the type needs is not in the spec: an object from before the CRD's rules.
     Nothing,
 }
 
@@ -409,12 +410,14 @@ pub fn driver(
             AuthentikDriver::new(&config, &transport(ca, &None), issuer)
                 .map(|authentik| Box::new(authentik) as Box<dyn Driver>)
         }
+        (AdminReferences::Nothing, ..) if spec.type_ == ProviderType::Static => Ok(Box::new(ByHandDriver::new(issuer))),
         // The CRD's rules exclude it; an object from before them is not a reason to fail.
         _ => {
             let needed = match spec.type_ {
                 ProviderType::Dex => "spec.dex.grpc",
                 ProviderType::Keycloak => "spec.keycloak with credentials",
                 ProviderType::Authentik => "spec.authentik",
+                ProviderType::Static => "spec.issuer alone",
             };
             return Err(AdminProblem::Reference(BadReference {
                 reason: Reason::InvalidObject,

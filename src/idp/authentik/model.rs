@@ -72,6 +72,7 @@ impl AuthentikModel {
                 userinfo: Some(shared("userinfo")),
                 jwks: format!("{application}jwks/"),
                 end_session: Some(format!("{application}end-session/")),
+                revocation: Some(self.revocation_endpoint()),
                 device_authorization: Some(shared("device")),
             },
             auth_methods: Some(names(&["client_secret_basic", "client_secret_post"])),

@@ -1,0 +1,229 @@
+//! What an issuer can do about which nothing is known but its discovery document. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{
+    Assessment, Capabilities, ClientSecret, DesiredClient, Enforcement, Model, ObservedClient, Pkce, ProviderFacts,
+    Support, TokenEndpointAuthMethod, Unsupported,
+    client::TokenLifetimes,
+    model::{RotationCapability, created_secret},
+};
+
+/// The pure half of the driver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByHandModel;
+
+/// Fields that say what the provider shall do, or allow: whoever made the client decides that.
+const FIELDS: [&str; 16] = [
+    "type",
+    "displayName",
+    "description",
+    "homepageURI",
+    "logoURI",
+    "redirectURIs",
+    "postLogoutRedirectURIs",
+    "webOrigins",
+    "grantTypes",
+    "tokenEndpointAuthMethod",
+    "pkce",
+    "idTokenSignedResponseAlg",
+    "scopes",
+    "claims",
+    "logout",
+    "tokenLifetimes",
+];
+
+impl Model for ByHandModel {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            rotation: RotationCapability::Manual,
+            bulk_list: false,
+            fields: FIELDS
+                .into_iter()
+                .map(|field| (field.to_owned(), Support::Unsupported))
+                .collect(),
+        }
+    }
+
+    fn made_by_hand(&self) -> bool {
+        true
+    }
+
+    fn assess(&self, desired: &DesiredClient, facts: &ProviderFacts) -> Assessment {
+        Assessment {
+            unsupported: unsupported(desired, facts),
+            enforcement: enforcement(desired),
+        }
+    }
+
+    /// Servers differ in that; the scopes are those that the spec names.
+    fn refresh_needs_offline_access(&self) -> bool {
+        false
+    }
+
+    fn created(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> ObservedClient {
+        ObservedClient {
+            client_id: desired.client_id.clone(),
+            remote_id: String::new(),
+            marks: Vec::new(),
+            secret: created_secret(desired, secret),
+            disabled: false,
+            fields: BTreeMap::new(),
+            handles: BTreeMap::new(),
+        }
+    }
+}
+
+/// What the provider would have to do for this client, and what its discovery document excludes. Grants and scopes that the
+/// document does not list may work all the same (OIDC Discovery 1.0, section 3: a server may leave some out).
+fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupported> {
+    let mut found = Vec::new();
+    let mut note = |field: &str, why: String| {
+        found.push(Unsupported {
+            field: format!("spec.{field}"),
+            why,
+        });
+    };
+    let by_hand = [
+        ("claims", !desired.claims.is_empty()),
+        ("logout", desired.logout.is_some()),
+        ("tokenLifetimes", desired.lifetimes != TokenLifetimes::default()),
+    ];
+    for (field, _) in by_hand.into_iter().filter(|(_, asked)| *asked) {
+        note(
+            field,
+            "its clients are made by hand, so the operator cannot set that: set it there, and leave it out here"
+                .to_owned(),
+        );
+    }
+    let offered = |offered: &BTreeSet<String>| offered.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    if let Some(methods) = &facts.discovery.auth_methods
+        && desired.auth_method != TokenEndpointAuthMethod::None
+        && !methods.contains(desired.auth_method.as_str())
+    {
+        note(
+            "tokenEndpointAuthMethod",
+            format!(
+                "this issuer takes {}, not {}",
+                offered(methods),
+                desired.auth_method.as_str()
+            ),
+        );
+    }
+    let algorithms = &facts.discovery.signing_algorithms;
+    if let Some(algorithm) = desired.id_token_alg
+        && !algorithms.is_empty()
+        && !algorithms.contains(algorithm.as_str())
+    {
+        note(
+            "idTokenSignedResponseAlg",
+            format!(
+                "this issuer signs with {}, not {}",
+                offered(algorithms),
+                algorithm.as_str()
+            ),
+        );
+    }
+    found
+}
+
+/// Only what the spec restricts is named. Nothing is known to hold: that is up to whoever made the client.
+fn enforcement(desired: &DesiredClient) -> BTreeMap<String, Enforcement> {
+    let restricted = [
+        ("type", true),
+        ("redirectURIs", true),
+        ("grantTypes", true),
+        ("scopes", true),
+        ("postLogoutRedirectURIs", !desired.post_logout_redirect_uris.is_empty()),
+        ("webOrigins", !desired.web_origins.is_empty()),
+        ("pkce", desired.pkce == Pkce::Required),
+        (
+            "tokenEndpointAuthMethod",
+            desired.auth_method != TokenEndpointAuthMethod::None,
+        ),
+        ("idTokenSignedResponseAlg", desired.id_token_alg.is_some()),
+    ];
+    restricted
+        .into_iter()
+        .filter(|(_, restricted)| *restricted)
+        .map(|(field, _)| (field.to_owned(), Enforcement::None))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::domain::{Discovery, Logout, LogoutChannel, Mark, MarkUid, OwnerId, ResourceName, SignatureAlgorithm};
+
+    fn desired() -> DesiredClient {
+        let mark = Mark {
+            owner: OwnerId::new("c1").unwrap(),
+            client: ResourceName::new("shop", "web"),
+            uid: MarkUid::Uid("u1".to_owned()),
+        };
+        DesiredClient {
+            redirect_uris: vec!["https://shop/cb".to_owned()],
+            ..DesiredClient::new("0oabc", mark)
+        }
+    }
+
+    fn refused(desired: &DesiredClient, discovery: Discovery) -> Vec<String> {
+        let facts = ProviderFacts {
+            discovery,
+            ..ProviderFacts::default()
+        };
+        let assessment = ByHandModel.assess(desired, &facts);
+        assessment.unsupported.into_iter().map(|field| field.field).collect()
+    }
+
+    #[test]
+    fn what_the_document_excludes_is_refused_and_what_it_leaves_out_is_not() {
+        let set = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        // As Entra ID's, which names neither grants nor PKCE.
+        let entra = Discovery {
+            scopes: Some(set(&["openid", "profile", "email", "offline_access"])),
+            signing_algorithms: set(&["RS256"]),
+            auth_methods: Some(set(&["client_secret_post", "private_key_jwt"])),
+            ..Discovery::default()
+        };
+        let mut client = desired();
+        client.scopes = vec!["openid".to_owned(), "api://shop/read".to_owned()];
+        client.auth_method = TokenEndpointAuthMethod::ClientSecretPost;
+        client.id_token_alg = Some(SignatureAlgorithm::RS256);
+        assert!(refused(&client, entra.clone()).is_empty());
+        client.auth_method = TokenEndpointAuthMethod::ClientSecretBasic;
+        client.id_token_alg = Some(SignatureAlgorithm::ES256);
+        assert_eq!(
+            refused(&client, entra),
+            ["spec.tokenEndpointAuthMethod", "spec.idTokenSignedResponseAlg"]
+        );
+        assert!(
+            refused(&client, Discovery::default()).is_empty(),
+            "endpoints by hand say nothing"
+        );
+    }
+
+    #[test]
+    fn what_the_provider_would_have_to_do_is_refused() {
+        let mut client = desired();
+        client.logout = Some(Logout {
+            channel: LogoutChannel::Back,
+            uri: "https://shop/logout".to_owned(),
+            session_required: true,
+        });
+        assert_eq!(refused(&client, Discovery::default()), ["spec.logout"]);
+    }
+
+    #[test]
+    fn nothing_is_known_to_hold() {
+        let enforcement = ByHandModel.assess(&desired(), &ProviderFacts::default()).enforcement;
+        assert!(
+            enforcement
+                .values()
+                .all(|enforcement| *enforcement == Enforcement::None)
+        );
+        assert!(enforcement.contains_key("redirectURIs") && !enforcement.contains_key("webOrigins"));
+    }
+}
