@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::{
-    loops::{NAME, Run, SECRET, SOON, crash_loop},
+    loops::{NAME, Run, SECRET, SOON, crash_loop, with_users_secret},
     operator::{Death, Life},
     server::{Server, Shown, Subject},
     stage,
@@ -150,6 +150,54 @@ crash_loop!(
     confidential_becomes_public, {}, made: true,
     |run| Box::pin(run.change(json!({"type": "Public"}))),
     ["delete-remote", "create-remote", "update-secret"]
+);
+
+crash_loop!(
+    create_with_an_existing_secret, {}, made: false,
+    |run| Box::pin(async move {
+        run.users_secret("made-by-hand-once").await?;
+        run.apply(&with_users_secret()).await
+    }),
+    ["add-finalizer", "create-secret", "create-remote", "create-configmap", "prove"]
+);
+
+crash_loop!(
+    existing_secret_set, {}, made: true,
+    |run| Box::pin(async move {
+        run.users_secret("made-by-hand-once").await?;
+        run.change(with_users_secret()).await
+    }),
+    ["delete-remote", "create-remote", "prove", "update-secret"]
+);
+
+crash_loop!(
+    existing_secret_changed, {}, made: false,
+    |run| Box::pin(async move {
+        run.stand_with_users_secret().await?;
+        run.users_secret("made-by-hand-again").await
+    }),
+    ["delete-remote", "create-remote", "prove", "update-secret"]
+);
+
+crash_loop!(
+    existing_secret_removed, {}, made: false,
+    |run| Box::pin(async move {
+        run.stand_with_users_secret().await?;
+        run.change(json!({"credentials": null})).await
+    }),
+    ["create-next", "delete-remote", "create-remote", "prove", "update-secret", "delete-secret"]
+);
+
+// A rotation was cut off after its first step.
+crash_loop!(
+    existing_secret_set_while_a_rotation_stands, {}, made: true,
+    |run| Box::pin(async move {
+        run.edit_secret(json!({"stringData": {"client-secret": "guessed"}})).await?;
+        run.live(Death::After(0)).await?;
+        run.users_secret("made-by-hand-once").await?;
+        run.change(with_users_secret()).await
+    }),
+    ["delete-secret", "delete-remote", "create-remote", "prove", "update-secret"]
 );
 
 crash_loop!(

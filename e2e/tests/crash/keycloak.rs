@@ -12,7 +12,7 @@ use oidc_operator_e2e::{
 use serde_json::{Value, json};
 
 use crate::{
-    loops::{NAME, SECRET, crash_loop},
+    loops::{NAME, SECRET, crash_loop, with_users_secret},
     operator::Death,
     server::{Server, Shown, Subject},
     stage,
@@ -184,6 +184,54 @@ crash_loop!(
     confidential_becomes_public, {}, made: true,
     |run| Box::pin(run.change(json!({"type": "Public"}))),
     ["update-remote", "update-secret"]
+);
+
+crash_loop!(
+    create_with_an_existing_secret, {}, made: false,
+    |run| Box::pin(async move {
+        run.users_secret("made-by-hand-once").await?;
+        run.apply(&with_users_secret()).await
+    }),
+    ["add-finalizer", "create-secret", "create-remote", "create-configmap", "prove"]
+);
+
+crash_loop!(
+    existing_secret_set, {}, made: true,
+    |run| Box::pin(async move {
+        run.users_secret("made-by-hand-once").await?;
+        run.change(with_users_secret()).await
+    }),
+    ["update-remote", "prove", "update-secret"]
+);
+
+crash_loop!(
+    existing_secret_changed, {}, made: false,
+    |run| Box::pin(async move {
+        run.stand_with_users_secret().await?;
+        run.users_secret("made-by-hand-again").await
+    }),
+    ["update-remote", "prove", "update-secret"]
+);
+
+crash_loop!(
+    existing_secret_removed, {}, made: false,
+    |run| Box::pin(async move {
+        run.stand_with_users_secret().await?;
+        run.change(json!({"credentials": null})).await
+    }),
+    ["create-next", "update-remote", "prove", "update-secret", "delete-secret"]
+);
+
+// A rotation was cut off after its first step.
+crash_loop!(
+    existing_secret_set_while_a_rotation_stands, {}, made: true,
+    |run| Box::pin(async move {
+        run.edit_secret(json!({"stringData": {"client-secret": "guessed"}})).await?;
+        run.live(Death::After(0)).await?;
+        run.users_secret("made-by-hand-once").await?;
+        run.change(with_users_secret()).await
+    }),
+    ["delete-secret", "update-remote", "prove", "update-secret"]
 );
 
 // Somebody makes a client of this ID just before the operator does.

@@ -106,6 +106,26 @@ impl<P: Server> Run<P> {
         Ok(())
     }
 
+    /// The user makes a Secret for the client, or changes it.
+    pub(crate) async fn users_secret(&self, value: &str) -> Result<()> {
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "by-hand", "labels": {"oidc-operator.io/credential": "client"}},
+            "stringData": {"clientSecret": value},
+        });
+        let params = PatchParams::apply("crash").force();
+        self.secrets().patch("by-hand", &params, &Patch::Apply(secret)).await?;
+        Ok(())
+    }
+
+    /// The client stands, with a secret of its user's.
+    pub(crate) async fn stand_with_users_secret(&self) -> Result<()> {
+        self.users_secret("made-by-hand-once").await?;
+        self.apply(&with_users_secret()).await?;
+        self.live(Death::Never).await.map(drop)
+    }
+
     /// The status goes as if it had never been written: the CRD's default takes its place.
     pub(crate) async fn wipe_status(&self) -> Result<()> {
         let patch = Patch::Merge(json!({"status": null}));
@@ -152,6 +172,11 @@ impl<P: Server> Run<P> {
         }
         end_state(&self.kube, self.subject.server, &self.namespace, NAME).await
     }
+}
+
+/// A spec that refers to the user's Secret.
+pub(crate) fn with_users_secret() -> Value {
+    json!({"credentials": {"existingSecretRef": {"name": "by-hand"}}})
 }
 
 /// What came of a scenario.

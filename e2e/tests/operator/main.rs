@@ -7,6 +7,7 @@ mod change;
 mod client_ids;
 mod decode;
 mod ends;
+mod existing;
 mod grants;
 mod held;
 mod mend;
