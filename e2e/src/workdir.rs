@@ -170,7 +170,7 @@ fn announce(path: &Path) {
         .flatten()
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.ends_with(".log"))
+        .filter(|name| name.ends_with(".log") || name.ends_with(".png"))
         .collect();
     names.sort();
     eprintln!("kept {}: {}", path.display(), names.join(" "));

@@ -15,7 +15,10 @@ use super::{
     route,
 };
 use crate::{
-    api::{OIDCClient, OIDCProvider, common::CA_BUNDLE_KEY},
+    api::{
+        OIDCClient, OIDCProvider,
+        common::{CA_BUNDLE_KEY, CA_KEY},
+    },
     controller::gather,
     domain::{
         ClientSecret, Endpoints, GrantType, IdpError, IdpErrorKind, Proof, ResourceName, TokenEndpointAuthMethod,
@@ -30,7 +33,6 @@ use crate::{
     },
     kubernetes::client::{KubeError, within},
     plan::snapshot::ClientView,
-    publish::CA_KEY,
     telemetry::metrics::Metrics,
 };
 

@@ -1,0 +1,50 @@
+//! Logins at Keycloak, which insists on PKCE, as each OIDCClient asks.
+
+use anyhow::Result;
+use oidc_operator_e2e::{
+    applications::{Program, User},
+    case,
+    keycloak::Realm,
+    shared,
+};
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::{
+    Theatre,
+    journey::{self, Provider},
+};
+
+/// The realm of this test program.
+async fn realm() -> Result<&'static Realm> {
+    static CELL: OnceCell<Realm> = OnceCell::const_new();
+    CELL.get_or_try_init(async || shared::keycloak().await?.realm("applications").await)
+        .await
+}
+
+async fn at_keycloak(program: Program) -> Result<()> {
+    let theatre = Theatre::shared().await?;
+    let realm = realm().await?;
+    let scene = theatre.stage.scene_at(realm, program.name(), json!({})).await?;
+    let provider = Provider {
+        user: User::of_keycloak(realm.user()),
+        token_endpoint: realm.token_endpoint(),
+        ca_pem: realm.ca_pem(),
+    };
+    journey::run(theatre, &scene, program, &provider).await
+}
+
+#[tokio::test]
+async fn people_log_into_oauth2_proxy_before_and_after_a_rotation() {
+    case::run(at_keycloak(Program::OAuth2Proxy)).await;
+}
+
+#[tokio::test]
+async fn people_log_into_flask_before_and_after_a_rotation() {
+    case::run(at_keycloak(Program::Flask)).await;
+}
+
+#[tokio::test]
+async fn people_log_into_fastapi_before_and_after_a_rotation() {
+    case::run(at_keycloak(Program::FastApi)).await;
+}
