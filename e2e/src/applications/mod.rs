@@ -5,6 +5,7 @@
 
 mod example;
 mod greeting;
+mod supervised;
 mod user;
 
 use std::net::SocketAddr;
@@ -18,17 +19,22 @@ use kube::{Api, Client, ResourceExt};
 
 pub use example::Example;
 pub use greeting::Greeting;
+pub use supervised::Restart;
 pub use user::{LoginPage, Outcome, User};
 
 use crate::pki::Ca;
 use crate::pod::{self, Container};
 use crate::process::Process;
+use crate::proxy::FaultProxy;
 use crate::wait::eventually;
 use crate::workdir::WorkDir;
 use crate::{http, ports, tools};
 
 /// Python imports a lot, on a busy machine.
 const READY_BOUND: Duration = Duration::from_secs(60);
+
+/// What a process still gets to answer after another has taken its place.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Which application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +57,10 @@ impl Program {
         }
     }
 
-    /// The program, as its image starts it, at `place`.
-    fn command(self, place: &Place) -> Result<Command> {
+    /// The program, as its image starts it; it listens on `address`.
+    fn command(self, place: &Place, address: SocketAddr) -> Result<Command> {
         let folder = tools::repository().join("e2e/applications");
-        let (ip, port) = (place.address.ip().to_string(), place.address.port().to_string());
+        let (ip, port) = (address.ip().to_string(), address.port().to_string());
         let python = |module: &str| -> Result<Command> {
             let mut command = Command::new(tools::tool("applications")?.join("bin/python"));
             command
@@ -66,7 +72,7 @@ impl Program {
         match self {
             Self::OAuth2Proxy => {
                 let mut command = Command::new(tools::tool("oauth2-proxy")?);
-                command.args(["--http-address=-", &format!("--https-address={}", place.address)]);
+                command.args(["--http-address=-", &format!("--https-address={address}")]);
                 command.arg(format!("--tls-cert-file={}", place.certificate.display()));
                 command.arg(format!("--tls-key-file={}", place.key.display()));
                 Ok(command)
@@ -102,10 +108,11 @@ impl Program {
     }
 }
 
-/// Where an application is served: known before it runs, as its redirect URI stands in its OIDCClient.
+/// Where an application is served: known before it runs, as its redirect URI stands in its OIDCClient. Like a Service, it hands
+/// connections to the process that is ready.
 #[derive(Debug)]
 pub struct Place {
-    address: SocketAddr,
+    service: FaultProxy,
     ca: String,
     certificate: PathBuf,
     key: PathBuf,
@@ -113,15 +120,16 @@ pub struct Place {
 }
 
 impl Place {
-    /// A free port, with a certificate of `ca` for it; `name` is for the folder with the log.
+    /// A port, with a certificate of `ca` for it; `name` is for the folder with the log.
     ///
     /// # Errors
-    /// There is no free port, or the folder cannot be written.
+    /// There is no port, or the folder cannot be written.
     pub fn new(name: &str, ca: &Ca) -> Result<Self> {
         let workdir = WorkDir::new(name)?;
         let identity = ca.server(&[])?;
         Ok(Self {
-            address: ports::free_address()?,
+            // Nobody listens there.
+            service: FaultProxy::start(SocketAddr::from(([127, 0, 0, 1], 1)))?,
             ca: ca.pem().to_owned(),
             certificate: workdir.write("web.crt", &identity.certificate)?,
             key: workdir.write("web.key", &identity.key)?,
@@ -131,7 +139,7 @@ impl Place {
 
     /// `https://127.0.0.1:<port>`.
     pub fn url(&self) -> String {
-        format!("https://{}", self.address)
+        format!("https://{}", self.service.address())
     }
 
     /// The folder that stands for `/etc/oidc` of the documentation.
@@ -167,15 +175,18 @@ impl Application {
         })
     }
 
-    /// Ends the program and starts it again with what the Secret and the ConfigMap hold now, as when its Pod is replaced.
+    /// Replaces the process by one that has what the Secret and the ConfigMap hold now, as a Deployment replaces its Pod: the
+    /// new one serves before the old one ends.
     ///
     /// # Errors
-    /// As [`Self::start`]; then nothing runs.
+    /// As [`Self::start`]; then the old one goes on.
     pub async fn restart(&mut self, kube: &Client, namespace: &str) -> Result<()> {
-        self.process.terminate(Duration::from_secs(10)).await?;
         let container = container(self.program, kube, namespace, self.place.root()).await?;
-        self.process = serve(self.program, &container, &self.place).await?;
-        Ok(())
+        let process = serve(self.program, &container, &self.place).await?;
+        let old = std::mem::replace(&mut self.process, process);
+        // As `preStop: {sleep: {seconds: 1}}`: what it has begun to answer it may end.
+        tokio::time::sleep(LAST_ANSWERS).await;
+        old.terminate(Duration::from_secs(10)).await.map(drop)
     }
 
     /// Which one it is.
@@ -210,8 +221,10 @@ async fn container(program: Program, kube: &Client, namespace: &str, root: &Path
         .with_context(|| format!("Pod of Deployment {name}"))
 }
 
+/// Runs the program until it serves, and sends its users there.
 async fn serve(program: Program, container: &Container, place: &Place) -> Result<Process> {
-    let mut command = program.command(place)?;
+    let address = ports::free_address()?;
+    let mut command = program.command(place, address)?;
     command.args(&container.args).current_dir(place.root());
     // Nothing of ours, so that it is seen to need nothing but what its Pod has.
     for (name, _) in std::env::vars_os() {
@@ -221,7 +234,10 @@ async fn serve(program: Program, container: &Container, place: &Place) -> Result
     }
     command.envs(&container.env);
     let process = Process::spawn(program.name(), &command, place.root())?.with_grace(Duration::ZERO);
-    let (web, url) = (http::client(&place.ca)?, format!("{}{}", place.url(), program.health()));
+    let (web, url) = (
+        http::client(&place.ca)?,
+        format!("https://{address}{}", program.health()),
+    );
     let serving = eventually(format!("{} serves", program.name()), READY_BOUND, async || {
         if process.is_running() {
             let status = web.get(&url).send().await?.status();
@@ -233,5 +249,6 @@ async fn serve(program: Program, container: &Container, place: &Place) -> Result
         .await
         .with_context(|| format!("log of {}:\n{}", program.name(), process.log_tail(15)))?;
     process.must_run()?;
+    place.service.set_upstream(address);
     Ok(process)
 }

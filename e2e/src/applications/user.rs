@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 
 use super::{Application, Program};
 use crate::browser::Page;
+use crate::login::ApplicationLogin;
 use crate::{dex, keycloak};
 
 /// How the login page of an identity provider is filled in: CSS selectors.
@@ -12,6 +13,8 @@ pub struct LoginPage {
     username: &'static str,
     password: &'static str,
     submit: &'static str,
+    /// Of the page after it that asks whether the application may know who one is, if such a page comes.
+    grant: &'static str,
 }
 
 impl LoginPage {
@@ -20,12 +23,15 @@ impl LoginPage {
         username: "#login",
         password: "#password",
         submit: "#submit-login",
+        // The harness's Dex does not ask, but oauth2-proxy wants it to (`approval_prompt=force`).
+        grant: "form:has([name=approval][value=approve]) button",
     };
     /// Keycloak's.
     pub const KEYCLOAK: Self = Self {
         username: "#username",
         password: "#password",
         submit: "#kc-login",
+        grant: "#kc-oauth [name=accept]",
     };
 }
 
@@ -86,6 +92,21 @@ pub enum Outcome {
 }
 
 impl Application {
+    /// The same login over HTTP, without a browser; `provider_ca` is the identity provider's CA, PEM.
+    pub fn login(&self, user: &User, provider_ca: &str) -> ApplicationLogin {
+        let start = match self.program {
+            Program::OAuth2Proxy => "/oauth2/start?rd=/",
+            Program::Flask | Program::FastApi => "/login",
+        };
+        ApplicationLogin {
+            start: format!("{}{start}", self.url()),
+            ca_pem: [self.ca_pem(), provider_ca].concat(),
+            username: user.username.clone(),
+            password: user.password.clone(),
+            inside: format!("<b id=\"user\">{}</b>", user.called_by(self.program)),
+        }
+    }
+
     /// Opens the application, logs in there with `page`, which nobody has used yet, and reads how it went.
     ///
     /// # Errors
@@ -114,7 +135,12 @@ impl Application {
         page.fill(user.page.username, &user.username).await?;
         page.fill(user.page.password, &user.password).await?;
         page.click(user.page.submit).await?;
-        page.shows(user_or_error).await?;
+        let LoginPage { grant, .. } = user.page;
+        page.shows(&format!("{user_or_error}, {grant}")).await?;
+        if page.has(grant).await? {
+            page.click(grant).await?;
+            page.shows(user_or_error).await?;
+        }
         let words = page
             .evaluate("document.querySelector('#user')?.innerText ?? null")
             .await?;

@@ -111,6 +111,15 @@ impl Page {
         .await
     }
 
+    /// Whether an element is there now.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub async fn has(&self, selector: &str) -> Result<bool> {
+        let expression = format!("document.querySelector({}) !== null", json!(selector));
+        Ok(self.evaluate(&expression).await? == true)
+    }
+
     /// Waits until the page's words hold this text; gives all of them.
     ///
     /// # Errors

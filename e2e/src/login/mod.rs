@@ -1,9 +1,11 @@
 //! A login as an application does it, without a browser: authorization code flow, token request, verified ID token
 //! (OpenID Connect Core 1.0, section 3.1; PKCE: RFC 7636).
 
+mod application;
 mod form;
 mod id_token;
 mod token;
+mod walk;
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
@@ -15,12 +17,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+pub use application::{ApplicationLogin, Attempt, Gap, gaps, stream};
 pub use token::{ClientAuth, secret_accepted};
 
 use crate::{dex, http, random};
-
-/// Far more than any identity provider takes between the first request and the redirect URI.
-const STEPS: usize = 12;
+use walk::End;
 
 /// Everything an application and its user need for a login.
 #[derive(Debug, Clone)]
@@ -158,42 +159,11 @@ impl Login {
 
     /// Plays the browser and its user until the redirect URI comes up; gives the code.
     async fn authorize(&self, web: &Client, start: Url, state: &str) -> Result<String> {
-        let mut here = start.clone();
-        let mut response = web.get(start).send().await?;
-        let mut password_given = false;
-        for _ in 0..STEPS {
-            let status = response.status();
-            if status.is_redirection() {
-                let location = response
-                    .headers()
-                    .get("location")
-                    .context("a redirect without location")?
-                    .to_str()?;
-                let next = here.join(location).with_context(|| format!("location {location}"))?;
-                if next.as_str().starts_with(&self.redirect_uri) {
-                    return code_of(&next, state);
-                }
-                response = web.get(next.clone()).send().await?;
-                here = next;
-                continue;
-            }
-            let page = response.text().await?;
-            let Some(form) = form::login_form(&page) else {
-                bail!("{here} answered {status}:\n{}", short(&page))
-            };
-            ensure!(!password_given, "the login was refused ({status}):\n{}", short(&page));
-            password_given = true;
-            let action = here
-                .join(&form.action)
-                .with_context(|| format!("form action {}", form.action))?;
-            response = web
-                .post(action.clone())
-                .form(&form.filled(&self.username, &self.password))
-                .send()
-                .await?;
-            here = action;
+        let at_the_end = |url: &Url| url.as_str().starts_with(&self.redirect_uri);
+        match walk::walk(web, start, (&self.username, &self.password), at_the_end).await? {
+            End::Redirected(url) => code_of(&url, state),
+            End::Page { url, status, page } => bail!("{url} answered {status}:\n{}", short(&page)),
         }
-        bail!("no end after {STEPS} steps; the last was {here}")
     }
 }
 

@@ -4,15 +4,27 @@ use anyhow::Result;
 use oidc_operator_e2e::{
     applications::{Program, User},
     case,
+    scene::Stage,
 };
+use tokio::sync::OnceCell;
 
 use crate::{
     Theatre,
     journey::{self, Provider},
 };
 
+/// That of all tests at Dex.
+pub(crate) async fn theatre() -> Result<&'static Theatre> {
+    static CELL: OnceCell<Theatre> = OnceCell::const_new();
+    CELL.get_or_try_init(async || {
+        let stage = Stage::shared().await?;
+        Theatre::open(stage, stage.dex.ca_pem()).await
+    })
+    .await
+}
+
 async fn at_dex(program: Program) -> Result<()> {
-    let theatre = Theatre::shared().await?;
+    let theatre = theatre().await?;
     let scene = theatre.stage.scene(program.name()).await?;
     let dex = &theatre.stage.dex;
     let provider = Provider {

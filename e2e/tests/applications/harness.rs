@@ -2,19 +2,19 @@
 
 use std::fs;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use oidc_operator_e2e::{
     applications::{Application, Example, Place, Program},
     case,
     dex::{Dex, DexOptions},
 };
 
-use crate::Theatre;
+use crate::dex::theatre;
 
 #[tokio::test]
 async fn the_browser_trusts_the_authorities_that_it_was_given_and_no_others() {
     case::run(async {
-        let theatre = Theatre::shared().await?;
+        let theatre = theatre().await?;
         let page = theatre.browser.page("trust").await?;
         let document = |dex: &Dex| format!("{}/.well-known/openid-configuration", dex.issuer());
         page.go(&document(&theatre.stage.dex)).await?;
@@ -34,10 +34,10 @@ async fn the_browser_trusts_the_authorities_that_it_was_given_and_no_others() {
 #[tokio::test]
 async fn a_page_that_is_not_as_it_should_be_is_kept_as_a_picture_and_as_html() {
     case::run(async {
-        let theatre = Theatre::shared().await?;
+        let theatre = theatre().await?;
         let page = theatre.browser.page("kept").await?;
         page.go("data:text/html,<p id=there>Something else</p>").await?;
-        let steps = async { page.click("p").await.and_then(|()| anyhow::bail!("not this")) };
+        let steps = async { page.click("p").await.and_then(|()| bail!("not this")) };
         let failed: Result<()> = page.recorded("step", steps).await;
         let text = format!("{:#}", failed.unwrap_err());
         ensure!(text.ends_with("not this"), "{text}");
@@ -60,7 +60,7 @@ async fn a_page_that_is_not_as_it_should_be_is_kept_as_a_picture_and_as_html() {
 #[tokio::test]
 async fn what_is_covered_cannot_be_clicked() {
     case::run(async {
-        let theatre = Theatre::shared().await?;
+        let theatre = theatre().await?;
         let page = theatre.browser.page("covered").await?;
         let cover = "position:fixed;top:0;left:0;width:100%;height:100%";
         page.go(&format!(
@@ -77,7 +77,7 @@ async fn what_is_covered_cannot_be_clicked() {
 #[tokio::test]
 async fn an_application_does_not_start_before_its_outputs_are_there() {
     case::run(async {
-        let theatre = Theatre::shared().await?;
+        let theatre = theatre().await?;
         let scene = theatre.stage.empty_scene("early").await?;
         let place = Place::new("early", &theatre.ca)?;
         let example = Example::of(Program::Flask, &place, &scene.app, ("dex", &scene.identity), "")?;

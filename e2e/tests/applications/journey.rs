@@ -42,22 +42,10 @@ pub(crate) async fn run<P: Idp>(
         kubectl.run_with_input(args, &manifest.to_string()).await?;
     }
     scene.ready::<OIDCClient>(name).await?;
-    let before = credentials(scene, name).await?;
-
     let mut application = Application::start(program, &scene.kube, &scene.app, place).await?;
     logs_in(theatre, &application, user).await.context("first login")?;
 
-    // The emergency rotation.
-    let secret = scene.secrets().get(&before.name).await?;
-    scene.secrets().delete(&before.name, &DeleteParams::default()).await?;
-    let after = eventually("a new Secret", SOON, async || {
-        let now = scene.secrets().get(&before.name).await?;
-        ensure!(now.uid() != secret.uid(), "the old one");
-        credentials(scene, name).await
-    })
-    .await?;
-    scene.ready::<OIDCClient>(name).await?;
-    ensure!(before.secret != after.secret, "the secret is the same");
+    let (before, after) = rotate(scene, name).await?;
     ensure!(before.id == after.id, "the client is another");
     let accepted =
         async |secret: &str| secret_accepted(provider.ca_pem, &provider.token_endpoint, &after.id, secret).await;
@@ -87,6 +75,22 @@ pub(crate) async fn run<P: Idp>(
         .context("login after the rotation")
 }
 
+/// The emergency rotation: the Secret is deleted, and made anew. Gives the credentials before and after.
+pub(crate) async fn rotate<P: Idp>(scene: &Scene<'_, P>, client: &str) -> Result<(Credentials, Credentials)> {
+    let before = credentials(scene, client).await?;
+    let secret = scene.secrets().get(&before.name).await?;
+    scene.secrets().delete(&before.name, &DeleteParams::default()).await?;
+    let after = eventually("a new Secret", SOON, async || {
+        let now = scene.secrets().get(&before.name).await?;
+        ensure!(now.uid() != secret.uid(), "the old one");
+        credentials(scene, client).await
+    })
+    .await?;
+    scene.ready::<OIDCClient>(client).await?;
+    ensure!(before.secret != after.secret, "the secret is the same");
+    Ok((before, after))
+}
+
 async fn logs_in(theatre: &Theatre, application: &Application, user: &User) -> Result<()> {
     let page = theatre.browser.page(application.program().name()).await?;
     let outcome = application.log_in(&page, user).await?;
@@ -99,7 +103,7 @@ async fn logs_in(theatre: &Theatre, application: &Application, user: &User) -> R
     application.log_out(&page).await
 }
 
-struct Credentials {
+pub(crate) struct Credentials {
     /// Of the Kubernetes Secret.
     name: String,
     id: String,

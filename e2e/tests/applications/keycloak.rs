@@ -5,6 +5,7 @@ use oidc_operator_e2e::{
     applications::{Program, User},
     case,
     keycloak::Realm,
+    scene::Stage,
     shared,
 };
 use serde_json::json;
@@ -15,16 +16,19 @@ use crate::{
     journey::{self, Provider},
 };
 
-/// The realm of this test program.
-async fn realm() -> Result<&'static Realm> {
-    static CELL: OnceCell<Realm> = OnceCell::const_new();
-    CELL.get_or_try_init(async || shared::keycloak().await?.realm("applications").await)
-        .await
+/// That of all tests at Keycloak, and their realm.
+pub(crate) async fn theatre() -> Result<&'static (Theatre, Realm)> {
+    static CELL: OnceCell<(Theatre, Realm)> = OnceCell::const_new();
+    CELL.get_or_try_init(async || {
+        let (stage, keycloak) = tokio::try_join!(Stage::shared(), shared::keycloak())?;
+        let realm = keycloak.realm("applications").await?;
+        Ok((Theatre::open(stage, keycloak.ca_pem()).await?, realm))
+    })
+    .await
 }
 
 async fn at_keycloak(program: Program) -> Result<()> {
-    let theatre = Theatre::shared().await?;
-    let realm = realm().await?;
+    let (theatre, realm) = theatre().await?;
     let scene = theatre.stage.scene_at(realm, program.name(), json!({})).await?;
     let provider = Provider {
         user: User::of_keycloak(realm.user()),

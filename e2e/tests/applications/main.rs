@@ -7,29 +7,24 @@ mod dex;
 mod harness;
 mod journey;
 mod keycloak;
+mod restarts;
 
 use anyhow::Result;
-use oidc_operator_e2e::{browser::Browser, pki::Ca, scene::Stage, shared};
-use tokio::sync::OnceCell;
+use oidc_operator_e2e::{browser::Browser, pki::Ca, scene::Stage};
 
-/// What all tests of this program use.
+/// Where people log in at one identity provider.
 struct Theatre {
     stage: &'static Stage,
     /// Of the applications' own certificates, as of an Ingress.
     ca: Ca,
-    /// Trusts that one, Dex's and Keycloak's.
+    /// Trusts that one and the identity provider's.
     browser: Browser,
 }
 
 impl Theatre {
-    async fn shared() -> Result<&'static Self> {
-        static CELL: OnceCell<Theatre> = OnceCell::const_new();
-        CELL.get_or_try_init(async || {
-            let (stage, keycloak) = tokio::try_join!(Stage::shared(), shared::keycloak())?;
-            let ca = Ca::new("oidc-operator-e2e applications")?;
-            let browser = Browser::start(&[ca.pem(), stage.dex.ca_pem(), keycloak.ca_pem()]).await?;
-            Ok(Self { stage, ca, browser })
-        })
-        .await
+    async fn open(stage: &'static Stage, provider_ca: &str) -> Result<Self> {
+        let ca = Ca::new("oidc-operator-e2e applications")?;
+        let browser = Browser::start(&[ca.pem(), provider_ca]).await?;
+        Ok(Self { stage, ca, browser })
     }
 }

@@ -1,0 +1,105 @@
+//! The instruments of the rotation tests: an application that follows its Deployment, and a stream of logins.
+
+use anyhow::{Context as _, Result, ensure};
+use oidc_operator::api::OIDCClient;
+use oidc_operator_e2e::{
+    applications::{Application, Example, Place, Program, Restart, User},
+    case,
+    dex::Dex,
+    login::{Attempt, gaps, stream},
+    scene::{SOON, Scene},
+};
+use tokio::{sync::watch, time::timeout};
+
+use crate::{Theatre, dex::theatre, journey};
+
+const PROGRAM: Program = Program::Flask;
+
+/// Flask, and what was applied for it.
+async fn flask(theatre: &Theatre, scene: &Scene<'_, Dex>) -> Result<Application> {
+    let place = Place::new(PROGRAM.name(), &theatre.ca)?;
+    let example = Example::of(PROGRAM, &place, &scene.app, ("dex", &scene.identity), "")?;
+    scene.apply(example.client).await?;
+    scene.apply(example.deployment).await?;
+    scene.ready::<OIDCClient>(PROGRAM.name()).await?;
+    Application::start(PROGRAM, &scene.kube, &scene.app, place).await
+}
+
+/// Asks for a restart, as people do, and waits until the old process has ended.
+async fn restart(scene: &Scene<'_, Dex>, mut restarts: watch::Receiver<Vec<Restart>>) -> Result<Restart> {
+    let before = restarts.borrow().len();
+    let deployment = format!("deployment/{}", PROGRAM.name());
+    let args = ["rollout", "restart", &deployment, "-n", &scene.app];
+    scene.cluster.kubectl()?.run(args).await?;
+    let done = timeout(SOON, restarts.wait_for(|restarts| restarts.len() > before)).await;
+    let restarts = done.context("no restart")??.clone();
+    restarts.last().cloned().context("no restart")
+}
+
+/// Why logins failed.
+fn failures(attempts: &[Attempt]) -> Vec<&str> {
+    attempts
+        .iter()
+        .filter_map(|attempt| attempt.failure.as_deref())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_application_that_follows_its_deployment_is_replaced_without_a_failed_login() {
+    case::run(async {
+        let theatre = theatre().await?;
+        let scene = theatre.stage.scene("restart").await?;
+        let mut application = flask(theatre, &scene).await?;
+        let login = application.login(&User::of_dex(), theatre.stage.dex.ca_pem());
+        let body = async |restarts| {
+            let (restart, attempts) = stream(&login, 2, restart(&scene, restarts)).await;
+            Ok((restart?, attempts))
+        };
+        let ((restart, attempts), _) = application.supervised(&scene.kube, &scene.app, body).await?;
+        ensure!(failures(&attempts).is_empty(), "{:?}", failures(&attempts));
+        let (before, after): (Vec<_>, Vec<_>) = attempts.iter().partition(|attempt| attempt.started < restart.seen);
+        ensure!(
+            !before.is_empty() && !after.is_empty(),
+            "{} before the restart, {} after",
+            before.len(),
+            after.len()
+        );
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_of_logins_shows_how_long_none_worked() {
+    case::run(async {
+        let theatre = theatre().await?;
+        let scene = theatre.stage.scene("gap").await?;
+        let mut application = flask(theatre, &scene).await?;
+        let login = application.login(&User::of_dex(), theatre.stage.dex.ca_pem());
+        let rotated = async |restarts| -> Result<Restart> {
+            journey::rotate(&scene, PROGRAM.name()).await?;
+            // Dex has the new secret, and Flask the old one.
+            login.run().await.err().context("a login works with the old secret")?;
+            let restart = restart(&scene, restarts).await?;
+            login.run().await.context("after the restart")?;
+            Ok(restart)
+        };
+        let body = async |restarts| {
+            let (restart, attempts) = stream(&login, 2, rotated(restarts)).await;
+            Ok((restart?, attempts))
+        };
+        let ((restart, attempts), _) = application.supervised(&scene.kube, &scene.app, body).await?;
+        let gaps = gaps(&attempts);
+        ensure!(!gaps.is_empty(), "no login failed");
+        ensure!(gaps.iter().all(|gap| gap.began < restart.done), "{gaps:?}");
+        ensure!(
+            failures(&attempts)
+                .iter()
+                .all(|failure| failure.contains("invalid_client")),
+            "{:?}",
+            failures(&attempts)
+        );
+        Ok(())
+    })
+    .await;
+}
