@@ -53,7 +53,7 @@ e2e-former: tools ## The tests of e2e that concern Keycloak, against the oldest 
 	@$(TOOLS) install keycloak-former
 	cargo build --workspace --bins
 	export OIDC_OPERATOR_E2E_KEYCLOAK=former RUST_TEST_THREADS=$(E2E_THREADS); \
-	$(WITH_KEYCLOAK) hack/former.sh keycloak contract crash harness
+	$(WITH_KEYCLOAK) hack/former.sh keycloak contract crash harness applications
 
 e2e-authentik-former: tools ## The tests of e2e that concern authentik, with the stand-in for its older release
 	cargo build --workspace --bins
