@@ -11,8 +11,8 @@ use crate::{
         Mark, SecretKind,
         names::next_secret_name,
         vocabulary::{
-            ANNOTATION_ATTEMPT, ANNOTATION_GENERATED, ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_SOURCE, GENERATED_PREFIX,
-            NEXT_SUFFIX,
+            ANNOTATION_ATTEMPT, ANNOTATION_GENERATED, ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_SOURCE,
+            GENERATED_PREFIX, NEXT_SUFFIX,
         },
     },
     publish::Generated,

@@ -3,7 +3,7 @@
 use super::{Generated, Material, ca_bundle};
 use crate::{
     api::{client::CaBundlePolicy, common::CA_BUNDLE_KEY},
-    domain::{ClientSecret, ClientType, Pkce, TokenEndpointAuthMethod, facts::Endpoints},
+    domain::{ClientSecret, Pkce, facts::Endpoints},
 };
 
 /// Where applications mount the ConfigMap unless `outputs.mountPath` says otherwise.
@@ -61,12 +61,18 @@ impl<'a> Values<'a> {
             "{}/.well-known/openid-configuration",
             discovery.issuer.trim_end_matches('/')
         );
-        let has_secret =
-            desired.client_type == ClientType::Confidential && desired.auth_method != TokenEndpointAuthMethod::None;
+        let policy = material
+            .spec
+            .and_then(|outputs| outputs.config_map.as_ref()?.ca_bundle)
+            .unwrap_or_default();
+        let ca_pem = ca_bundle(facts, policy);
         Self {
             provider: facts.provider_type,
             client_id: &desired.client_id,
-            client_secret: material.secret.filter(|_| has_secret).map_or("", ClientSecret::expose),
+            client_secret: material
+                .secret
+                .filter(|_| desired.has_secret())
+                .map_or("", ClientSecret::expose),
             issuer: &discovery.issuer,
             discovery_url: &discovery.url,
             endpoints: &discovery.endpoints,

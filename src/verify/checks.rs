@@ -481,7 +481,7 @@ fn credentials(client: &OIDCClient, issuer: &IssuerEvidence) -> Check {
              or at once by the annotation oidc-operator.io/reconcile-requested. Applications must be restarted if they still \
              hold an older one",
         ),
-        Some(Proof::Unknown(why)) => Check::unknown(NAME, why.clone()),
+        Some(Proof::Unknown(why) | Proof::Undecided(why)) => Check::unknown(NAME, why.clone()),
         Some(Proof::WrongIssuer(why)) => Check::failed(NAME, why.clone()),
     }
 }

@@ -416,7 +416,9 @@ impl Simulator {
     fn valid_secret_is_held(&self) -> bool {
         let users = self.world.existing.as_ref().and_then(|secret| secret.value.as_deref());
         self.valid_secret().is_none_or(|valid| {
-            self.secrets_of_ours().any(|view| text(view, view.client_secret_key()) == valid) || users == Some(valid.as_bytes())
+            self.secrets_of_ours()
+                .any(|view| text(view, view.client_secret_key()) == valid)
+                || users == Some(valid.as_bytes())
         })
     }
 

@@ -51,7 +51,7 @@ pub fn given(outputs: Value) -> Given {
                     userinfo: Some(format!("{issuer}/userinfo")),
                     jwks: format!("{issuer}/certs"),
                     end_session: Some(format!("{issuer}/logout")),
-                    device_authorization: None,
+                    ..Endpoints::default()
                 },
                 code_challenge_methods: BTreeSet::from(["S256".to_owned()]),
                 ..Discovery::default()

@@ -53,7 +53,6 @@ async fn run(dex: &Dex, prefix: &str) -> Result<()> {
     let request = IssuerRequest {
         issuer: dex.issuer(),
         discovery_url: None,
-        username_claim: "preferred_username".to_owned(),
         insecure_endpoints_allowed: false,
     };
     let (discovery, keys) = issuer::read(&web, &request).await?;

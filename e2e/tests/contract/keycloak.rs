@@ -54,7 +54,6 @@ impl Subject {
         let request = IssuerRequest {
             issuer: &self.realm.issuer(),
             discovery_url: None,
-            username_claim: "preferred_username".to_owned(),
             insecure_endpoints_allowed: false,
         };
         let (discovery, keys) = issuer::read(&self.web, &request).await?;

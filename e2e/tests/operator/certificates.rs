@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, ensure};
 use k8s_openapi::api::{core::v1::ConfigMap, events::v1::Event};
 use kube::{Api, api::ListParams};
 use oidc_operator::api::OIDCProvider;
