@@ -155,6 +155,11 @@ impl OIDCClientSpec {
         self.client_id.clone().unwrap_or_else(|| default_client_id(name))
     }
 
+    /// By what rule the operator's secret is rotated, where it is.
+    pub fn rotation(&self) -> Option<&Rotation> {
+        self.credentials.as_ref()?.rotation.as_ref()
+    }
+
     /// The user's own Secret, where a confidential client has one. A public client has no secret, whatever the spec says.
     pub fn existing_secret_ref(&self) -> Option<&ExistingSecretReference> {
         let credentials = self.credentials.as_ref()?;
@@ -295,6 +300,38 @@ pub struct ClientCredentialsSpec {
     /// A Secret of your own with the client secret. It is followed when it changes, and never written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing_secret_ref: Option<ExistingSecretReference>,
+    /// When the operator's secret is replaced by a new one. Never by itself unless set; the annotation
+    /// `oidc-operator.io/rotate` asks for it at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
+}
+
+/// When a client secret is rotated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rotation {
+    /// How old a secret may become. Clients that were made together rotate spread over the last tenth of it.
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"), length(max = 32))]
+    pub interval: String,
+    /// The part of the day in which rotations begin; any time unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<RotationWindow>,
+}
+
+/// A part of each day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RotationWindow {
+    /// Time of day, `HH:MM`.
+    #[schemars(regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"), length(max = 5))]
+    pub start: String,
+    /// How long it is open.
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"), length(max = 32))]
+    pub duration: String,
+    /// Name in the IANA time zone database (`Europe/Berlin`); UTC unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
 }
 
 /// A key of a Secret in the same namespace, made by its users (by hand, External Secrets, Sealed Secrets). The Secret must
@@ -582,6 +619,12 @@ pub struct CredentialsStatus {
     /// When the current secret was made (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rotation: Option<String>,
+    /// When it is rotated next, by `rotation.interval` and `rotation.window` (RFC 3339). Absent: not by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_rotation: Option<String>,
+    /// The last value of the annotation `oidc-operator.io/rotate` that was carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_rotate_request: Option<String>,
     /// The last try of the written Secret at the provider; what it said is in the condition CredentialsVerified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_proof: Option<ProofStatus>,

@@ -57,6 +57,10 @@ reasons! {
     Terminating,
 
     // Outputs of a client.
+    /// The client secret was rotated (Event).
+    Rotated,
+    /// `credentials.rotation` cannot be read: its time zone is not known.
+    InvalidSchedule,
     /// A template under `spec.outputs` cannot be used, or one of its keys is a format's.
     TemplateInvalid,
 

@@ -25,8 +25,8 @@ use crate::{
     domain::{
         ResourceName,
         vocabulary::{
-            ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, LABEL_CERTIFICATE_AUTHORITY, LABEL_CLIENT_UID,
-            LABEL_CREDENTIAL,
+            ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, ANNOTATION_ROTATE, LABEL_CERTIFICATE_AUTHORITY,
+            LABEL_CLIENT_UID, LABEL_CREDENTIAL,
         },
     },
     kubernetes::{
@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// Annotations whose change asks for a pass.
-const ANNOTATIONS: &[&str] = &[ANNOTATION_RECONCILE_REQUESTED, ANNOTATION_ORPHAN];
+const ANNOTATIONS: &[&str] = &[ANNOTATION_RECONCILE_REQUESTED, ANNOTATION_ROTATE, ANNOTATION_ORPHAN];
 
 /// How long the first look at a provider waits for what providers refer to. Should that not come, it is looked at without,
 /// and once more when it does.

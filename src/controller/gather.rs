@@ -19,11 +19,11 @@ use crate::{
         provider::{OIDCProviderSpec, ProviderType},
     },
     domain::{
-        ClientSecret, Mark, Model, ResourceName,
+        ClientSecret, Mark, Model, ResourceName, digest,
         names::next_secret_name,
         vocabulary::{
-            ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, CLIENT_FINALIZER, CREDENTIAL_CLIENT, GROUP,
-            LABEL_CLIENT_UID, LABEL_CREDENTIAL,
+            ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, ANNOTATION_ROTATE, CLIENT_FINALIZER, CREDENTIAL_CLIENT,
+            GROUP, LABEL_CLIENT_UID, LABEL_CREDENTIAL,
         },
     },
     idp::{authentik::AuthentikModel, by_hand::ByHandModel, dex::DexModel, keycloak::KeycloakModel},
@@ -38,6 +38,9 @@ use crate::{
     publish::Data,
 };
 
+/// Longest value of a request by annotation that is shown as it is, in bytes.
+const MAX_REQUEST: usize = 256;
+
 /// An OIDCClient, as plans see it.
 pub fn client(object: &OIDCClient) -> ClientView {
     let annotations = object.annotations();
@@ -49,8 +52,18 @@ pub fn client(object: &OIDCClient) -> ClientView {
         deletion: object.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         orphan: annotations.contains_key(ANNOTATION_ORPHAN),
         reconcile_request: annotations.get(ANNOTATION_RECONCILE_REQUESTED).cloned(),
+        rotate_request: annotations.get(ANNOTATION_ROTATE).map(|value| rotate_request(value)),
         spec: object.spec.clone(),
         status: object.status.clone().unwrap_or_default(),
+    }
+}
+
+/// It is copied into other objects: a long value is told apart by its digest.
+fn rotate_request(value: &str) -> String {
+    if value.len() <= MAX_REQUEST {
+        value.to_owned()
+    } else {
+        format!("sha256:{}", digest::sha256_hex(value.as_bytes()))
     }
 }
 

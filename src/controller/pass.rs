@@ -115,7 +115,7 @@ async fn conclude(
         Ok(Ok(Ok(requeue))) => {
             let outcome = match requeue {
                 _ if !readable => Outcome::Invalid,
-                None | Some(Requeue::Resync(_) | Requeue::Never) => Outcome::Settled,
+                None | Some(Requeue::Resync(_) | Requeue::ResyncOrAt(..) | Requeue::Never) => Outcome::Settled,
                 Some(_) => Outcome::Retry,
             };
             (outcome, wait(context, kind, name, &requeue.unwrap_or(Requeue::Never)))
@@ -144,6 +144,12 @@ fn wait(context: &Context, kind: Kind, name: &ResourceName, requeue: &Requeue) -
         Requeue::Resync(interval) => {
             context.attempts.succeeded(kind, name);
             Some(retry::resync(*interval, jitter))
+        }
+        Requeue::ResyncOrAt(interval, time) => {
+            context.attempts.succeeded(kind, name);
+            let left = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
+            // Not a moment too early, which would cost another pass.
+            Some(retry::resync(*interval, jitter).min(left + Duration::from_millis(100)))
         }
         Requeue::Backoff(class) => Some(retry::backoff(*class, context.attempts.failed(kind, name), jitter)),
         Requeue::NotBefore(wait, class) => {

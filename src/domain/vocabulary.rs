@@ -66,6 +66,12 @@ pub const ANNOTATION_ATTEMPT: &str = "oidc-operator.io/rotation-attempt";
 /// Annotation on the output Secret: when its client secret was made (RFC 3339).
 pub const ANNOTATION_ROTATED_AT: &str = "oidc-operator.io/rotated-at";
 
+/// Annotation on the output Secret, and on `-next`: the value of [`ANNOTATION_ROTATE`] that its client secret answers.
+pub const ANNOTATION_ROTATE_REQUEST: &str = "oidc-operator.io/rotate-request";
+
+/// Annotation on an OIDCClient: a new value asks for a new client secret, at once.
+pub const ANNOTATION_ROTATE: &str = "oidc-operator.io/rotate";
+
 /// Annotation on outputs: the labels and annotations that came from the spec, so that they go when the spec drops them.
 pub const ANNOTATION_APPLIED_METADATA: &str = "oidc-operator.io/applied-metadata";
 

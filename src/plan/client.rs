@@ -3,11 +3,12 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use super::{
-    checks, deletion,
+    checks, conditions, deletion,
     drafts::{self, Context, Credential},
     outputs::{self, Outputs},
     resolve,
-    snapshot::{Evidence, OutputView, PresentProvider, ProviderView, RemoteView, Snapshot},
+    schedule::Schedule,
+    snapshot::{ClientView, Evidence, OutputView, PresentProvider, ProviderView, RemoteView, Snapshot},
     step::{Move, Need, Note, OutputDraft, OutputKind, Step},
     verdict::{Finding, Requeue, Verdict},
 };
@@ -15,7 +16,7 @@ use crate::{
     api::{Reason, client::SecretType},
     domain::{
         Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
-        ProviderFacts, RemoteDiff,
+        ProviderFacts, RemoteDiff, SecretKind,
         model::{FieldChange, RotationCapability, SECRET},
     },
     publish::{self, Generated},
@@ -120,6 +121,11 @@ pub(super) fn describe(error: &IdpError) -> (Reason, String) {
     )
 }
 
+fn schedule(client: &ClientView) -> Result<Option<Schedule>, Finding> {
+    let rotation = client.spec.rotation();
+    rotation.map(|spec| Schedule::new(spec, &client.uid)).transpose()
+}
+
 /// One pass over an OIDCClient whose provider is ready.
 pub(super) struct Work<'a> {
     pub(super) snapshot: &'a Snapshot,
@@ -129,6 +135,8 @@ pub(super) struct Work<'a> {
     pub(super) desired: DesiredClient,
     requested_scopes: Vec<String>,
     pub(super) mark: Mark,
+    /// The rotation by the clock, where there is one that can be read.
+    pub(super) schedule: Option<Schedule>,
 }
 
 impl<'a> Work<'a> {
@@ -149,6 +157,7 @@ impl<'a> Work<'a> {
             desired,
             requested_scopes,
             mark,
+            schedule: schedule(&snapshot.client).ok().flatten(),
         }
     }
 
@@ -169,7 +178,8 @@ impl<'a> Work<'a> {
             .then(|| checks::by_hand(&self.snapshot.client))
             .flatten()
             .or_else(|| checks::acceptance(&self.snapshot.client, &self.desired, &assessment))
-            .or_else(|| checks::ca_bundle(&self.snapshot.client, &self.facts));
+            .or_else(|| checks::ca_bundle(&self.snapshot.client, &self.facts))
+            .or_else(|| schedule(&self.snapshot.client).err());
         if let Some(finding) = refused {
             return self.refused(finding);
         }
@@ -509,6 +519,7 @@ impl<'a> Work<'a> {
             format!("Secret {secret_name} and ConfigMap {config_map} are up to date"),
         ));
         verdict.facts.secret_name = Some(secret_name);
+        verdict.facts.next_rotation = Some(None);
         verdict.request_done = true;
         let held = outputs
             .secret
@@ -521,6 +532,13 @@ impl<'a> Work<'a> {
             return settled(verdict);
         };
         verdict.facts.rotated_at = credential.rotated_at.clone();
+        verdict.facts.rotate_request = credential.request.clone();
+        if credential.source == SecretKind::Generated
+            && let Some(next) = self.next_rotation(&credential)
+        {
+            verdict.facts.next_rotation = Some(Some(conditions::timestamp(next)));
+            verdict.requeue = Requeue::ResyncOrAt(self.provider.resync, next);
+        }
         match self.proof(&credential) {
             // A client that is switched off refuses good credentials, too: nothing is learned.
             _ if disabled => {}
@@ -534,7 +552,10 @@ impl<'a> Work<'a> {
                 verdict.facts.proven = Some(self.tried(secret, &credential));
             }
             Some(Proof::Disproven) => {
-                verdict.verified = Some(self.refused_credentials());
+                // Tried again and again: it may be the provider that is behind.
+                let refused = self.refused_credentials();
+                verdict.reconciling = Some((refused.reason, refused.message.clone()));
+                verdict.verified = Some(refused);
                 verdict.requeue = Requeue::Backoff(ErrorClass::Auth);
             }
             Some(Proof::WrongIssuer(why)) => {

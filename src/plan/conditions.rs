@@ -142,6 +142,14 @@ pub fn client_status(client: &ClientView, verdict: &Verdict, now: Timestamp) -> 
                 .rotated_at
                 .clone()
                 .or(old.as_ref().and_then(|old| old.last_rotation.clone())),
+            next_rotation: match &facts.next_rotation {
+                Some(next) => next.clone(),
+                None => old.as_ref().and_then(|old| old.next_rotation.clone()),
+            },
+            last_rotate_request: facts
+                .rotate_request
+                .clone()
+                .or(old.as_ref().and_then(|old| old.last_rotate_request.clone())),
             last_proof: match &facts.proven {
                 Some(tried) => Some(ProofStatus {
                     time: timestamp(now),

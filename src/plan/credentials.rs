@@ -33,6 +33,8 @@ enum Why {
     Gone,
     ConfidentialNow,
     TypeChanged,
+    Asked,
+    Due,
     NotTheUsers,
 }
 
@@ -45,6 +47,8 @@ impl Why {
             Self::Gone => (true, "The output Secret is gone"),
             Self::ConfidentialNow => (false, "The client is confidential now"),
             Self::TypeChanged => (false, "The spec wants the output Secret to be of another type"),
+            Self::Asked => (false, "The annotation oidc-operator.io/rotate asks for a rotation"),
+            Self::Due => (false, "The rotation interval is over"),
             Self::NotTheUsers => (false, "The spec has no existingSecretRef any more"),
         }
     }
@@ -60,6 +64,7 @@ impl Work<'_> {
             source: SecretKind::Generated,
             attempt,
             rotated_at: Some(conditions::timestamp(self.snapshot.now)),
+            request: self.snapshot.client.rotate_request.clone(),
         };
         let stage = |target: &str, why: Why| {
             let credential = fresh(Some(supply.attempt.clone()));
@@ -96,7 +101,13 @@ impl Work<'_> {
         match (outputs.secret, outputs.former_secret) {
             (Some(secret), _) => match outputs::credential(secret) {
                 Some(_) if !self.has_type(secret) => Err(stage(&name, Why::TypeChanged)),
-                Some(credential) if credential.source == SecretKind::Generated => Ok(credential),
+                Some(credential) if credential.source == SecretKind::Generated => {
+                    // What is not there cannot be rotated: it is made again first, with the secret that it had.
+                    match self.rotation_wanted(&credential).filter(|_| exists) {
+                        Some(why) => Err(stage(&name, why)),
+                        None => Ok(credential),
+                    }
+                }
                 Some(_) => Err(stage(&name, Why::NotTheUsers)),
                 None => {
                     // Outputs of a public client carry no digest.
@@ -117,6 +128,22 @@ impl Work<'_> {
             (None, None) if exists => Err(stage(&name, Why::Gone)),
             (None, None) => Err(self.create_secret(outputs, &name, Some(&fresh(None)))),
         }
+    }
+
+    /// Why the client secret is to be rotated now, if it is.
+    fn rotation_wanted(&self, credential: &Credential) -> Option<Why> {
+        let request = self.snapshot.client.rotate_request.as_ref();
+        if request.is_some() && request != credential.request.as_ref() {
+            return Some(Why::Asked);
+        }
+        (self.next_rotation(credential)? <= self.snapshot.now).then_some(Why::Due)
+    }
+
+    /// When the client secret is rotated by the clock; `None`: not at all. One that nobody knows the age of is old.
+    pub(super) fn next_rotation(&self, credential: &Credential) -> Option<jiff::Timestamp> {
+        let made = credential.rotated_at.as_deref().and_then(|time| time.parse().ok());
+        let schedule = self.schedule.as_ref()?;
+        Some(made.map_or(jiff::Timestamp::UNIX_EPOCH, |made| schedule.due(made)))
     }
 
     /// Steps 2 to 5 of a rotation. While the staged Secret stands, its secret is the desired one.
@@ -185,7 +212,9 @@ impl Work<'_> {
             Ok(draft) => draft,
             Err(finding) => return self.unrendered(finding),
         };
-        let note = self.tell_of_existing(credential, output, target);
+        let note = self
+            .tell_of_existing(credential, output, target)
+            .or_else(|| self.tell_of_rotation(credential, target));
         step(match output {
             None => Step::CreateOutput { draft, note },
             Some(seen) => Step::UpdateOutput {
@@ -206,6 +235,17 @@ impl Work<'_> {
                 "The provider refuses the credentials in the Secret although they were just set. Check that issuer and admin API belong to the same server"
             },
         )
+    }
+
+    /// What to tell once an output Secret holds a new client secret.
+    fn tell_of_rotation(&self, credential: &Credential, target: &str) -> Option<Note> {
+        credential.attempt.as_ref().map(|_| Note {
+            warning: false,
+            reason: Reason::Rotated,
+            message: format!(
+                "Secret {target} holds a new client secret; the former one is not valid any more. Restart what still holds it"
+            ),
+        })
     }
 
     /// What the last proof in this pass said of this credential.

@@ -17,9 +17,9 @@ use crate::{
         names::next_secret_name,
         vocabulary::{
             ANNOTATION_APPLIED_METADATA, ANNOTATION_ATTEMPT, ANNOTATION_DATA_DIGEST, ANNOTATION_GENERATED,
-            ANNOTATION_MARK, ANNOTATION_OUTPUT_HASH, ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_DIGEST,
-            ANNOTATION_SECRET_KEY, ANNOTATION_SECRET_SOURCE, GENERATED_PREFIX, KEY_CLIENT_SECRET, LABEL_CLIENT_UID,
-            LABEL_MANAGED_BY, MANAGED_BY,
+            ANNOTATION_MARK, ANNOTATION_OUTPUT_HASH, ANNOTATION_ROTATE_REQUEST, ANNOTATION_ROTATED_AT,
+            ANNOTATION_SECRET_DIGEST, ANNOTATION_SECRET_KEY, ANNOTATION_SECRET_SOURCE, GENERATED_PREFIX,
+            KEY_CLIENT_SECRET, LABEL_CLIENT_UID, LABEL_MANAGED_BY, MANAGED_BY,
         },
     },
     publish::{self, Data, Generated, Material, RenderError},
@@ -36,6 +36,19 @@ pub struct Credential {
     pub attempt: Option<String>,
     /// When it was made; the user's: when it was taken over (RFC 3339).
     pub rotated_at: Option<String>,
+    /// The request by annotation that it answers: the last one before it was made.
+    pub request: Option<String>,
+}
+
+impl Credential {
+    /// What is known of its making, by annotation.
+    fn history(&self) -> [(&'static str, &Option<String>); 3] {
+        [
+            (ANNOTATION_ATTEMPT, &self.attempt),
+            (ANNOTATION_ROTATED_AT, &self.rotated_at),
+            (ANNOTATION_ROTATE_REQUEST, &self.request),
+        ]
+    }
 }
 
 /// What a draft is made for.
@@ -138,11 +151,7 @@ pub fn secret(
             ANNOTATION_SECRET_SOURCE.to_owned(),
             credential.source.as_str().to_owned(),
         );
-        let optional = [
-            (ANNOTATION_ATTEMPT, &credential.attempt),
-            (ANNOTATION_ROTATED_AT, &credential.rotated_at),
-        ];
-        for (key, value) in optional {
+        for (key, value) in credential.history() {
             match value {
                 Some(value) => drop(draft.annotations.insert(key.to_owned(), value.clone())),
                 None => draft.dropped.push(key.to_owned()),
@@ -156,6 +165,7 @@ pub fn secret(
                 ANNOTATION_SECRET_SOURCE,
                 ANNOTATION_ATTEMPT,
                 ANNOTATION_ROTATED_AT,
+                ANNOTATION_ROTATE_REQUEST,
             ]
             .map(str::to_owned),
         );
@@ -198,10 +208,7 @@ pub fn next(context: Context<'_>, output: &str, credential: &Credential, generat
     draft
         .annotations
         .insert(ANNOTATION_SECRET_DIGEST.to_owned(), credential.secret.digest());
-    for (key, value) in [
-        (ANNOTATION_ATTEMPT, &credential.attempt),
-        (ANNOTATION_ROTATED_AT, &credential.rotated_at),
-    ] {
+    for (key, value) in credential.history() {
         if let Some(value) = value {
             draft.annotations.insert(key.to_owned(), value.clone());
         }

@@ -18,6 +18,7 @@ pub mod provider;
 pub mod rehearsal;
 pub mod resolve;
 pub mod retry;
+pub mod schedule;
 pub mod snapshot;
 pub mod step;
 pub mod verdict;

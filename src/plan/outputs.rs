@@ -11,8 +11,8 @@ use crate::{
         Mark, SecretKind,
         names::next_secret_name,
         vocabulary::{
-            ANNOTATION_ATTEMPT, ANNOTATION_GENERATED, ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_SOURCE,
-            GENERATED_PREFIX, NEXT_SUFFIX,
+            ANNOTATION_ATTEMPT, ANNOTATION_GENERATED, ANNOTATION_ROTATE_REQUEST, ANNOTATION_ROTATED_AT,
+            ANNOTATION_SECRET_SOURCE, GENERATED_PREFIX, NEXT_SUFFIX,
         },
     },
     publish::Generated,
@@ -138,5 +138,6 @@ pub fn credential(view: &OutputView) -> Option<Credential> {
         source: SecretKind::parse(view.annotations.get(ANNOTATION_SECRET_SOURCE).map(String::as_str)),
         attempt: annotation(ANNOTATION_ATTEMPT),
         rotated_at: annotation(ANNOTATION_ROTATED_AT),
+        request: annotation(ANNOTATION_ROTATE_REQUEST),
     })
 }

@@ -108,7 +108,7 @@ impl Findings {
                     ErrorClass::Bug => 3,
                     ErrorClass::User => 4,
                 },
-                Requeue::Resync(_) | Requeue::NotAfter(_) | Requeue::Never => 5,
+                Requeue::Resync(_) | Requeue::ResyncOrAt(..) | Requeue::NotAfter(_) | Requeue::Never => 5,
             })
             .unwrap_or(Requeue::Resync(resync))
     }

@@ -18,9 +18,6 @@ use crate::{
     domain::{digest, duration},
 };
 
-/// How long an old secret stays valid where the provider can and the spec says nothing.
-pub const DEFAULT_OVERLAP: SignedDuration = SignedDuration::from_hours(24);
-
 /// The share of the interval over which rotations are spread, so that clients made together do not rotate together.
 const SPREAD: f64 = 0.1;
 
@@ -31,8 +28,6 @@ const OF_WINDOW: f64 = 0.8;
 #[derive(Clone, Debug)]
 pub struct Schedule {
     interval: SignedDuration,
-    /// The most that an old secret stays valid.
-    pub overlap: SignedDuration,
     window: Option<Window>,
     /// 0 to 1, always the same for one client.
     share: f64,
@@ -53,41 +48,26 @@ impl Schedule {
     /// A finding for `Accepted`: the time zone is not known.
     pub fn new(spec: &Rotation, uid: &str) -> Result<Self, Finding> {
         Ok(Self {
-            interval: length(Some(&spec.interval)).unwrap_or(SignedDuration::MAX),
-            overlap: overlap(Some(spec)),
+            interval: length(&spec.interval).unwrap_or(SignedDuration::MAX),
             window: spec.window.as_ref().map(Window::new).transpose()?,
             share: share(uid),
         })
     }
 
-    /// When a secret that was made at `made` is rotated: up to a tenth of the interval before it ends, moved into the window,
-    /// and in any case before the server refuses it, `expires`, by the overlap.
-    pub fn due(&self, made: Timestamp, expires: Option<Timestamp>) -> Timestamp {
+    /// When a secret that was made at `made` is rotated: up to a tenth of the interval before it ends, moved into the window.
+    pub fn due(&self, made: Timestamp) -> Timestamp {
         let early = SignedDuration::try_from(self.interval.unsigned_abs().mul_f64(SPREAD * self.share));
         let interval = self.interval.saturating_sub(early.unwrap_or_default());
         let by_interval = made.checked_add(interval).unwrap_or(Timestamp::MAX);
-        let by_interval = match &self.window {
+        match &self.window {
             Some(window) => window.first_from(by_interval, self.share),
             None => by_interval,
-        };
-        let by_server = expires.map(|end| before(end, self.overlap).max(made));
-        by_server.map_or(by_interval, |end| end.min(by_interval))
+        }
     }
 }
 
-/// The most that an old secret stays valid.
-pub fn overlap(spec: Option<&Rotation>) -> SignedDuration {
-    spec.and_then(|spec| length(spec.overlap.as_ref()))
-        .unwrap_or(DEFAULT_OVERLAP)
-}
-
-fn before(end: Timestamp, wait: SignedDuration) -> Timestamp {
-    end.checked_sub(wait).unwrap_or(Timestamp::MIN)
-}
-
-fn length(text: Option<&String>) -> Option<SignedDuration> {
-    text.and_then(|text| duration::parse(text))
-        .and_then(|length: Duration| SignedDuration::try_from(length).ok())
+fn length(text: &str) -> Option<SignedDuration> {
+    duration::parse(text).and_then(|length: Duration| SignedDuration::try_from(length).ok())
 }
 
 fn share(uid: &str) -> f64 {
@@ -115,7 +95,7 @@ impl Window {
         })?;
         Ok(Self {
             start,
-            length: length(Some(&spec.duration)).unwrap_or_default(),
+            length: length(&spec.duration).unwrap_or_default(),
             zone,
         })
     }
@@ -167,39 +147,31 @@ mod tests {
         let made = at("2026-01-01T00:00:00Z");
         for (share, due) in [(0.0, "2026-01-05T04:00:00Z"), (1.0, "2026-01-04T18:00:00Z")] {
             schedule.share = share;
-            assert_eq!(schedule.due(made, None), at(due), "{share}");
+            assert_eq!(schedule.due(made), at(due), "{share}");
         }
-    }
-
-    #[test]
-    fn the_servers_own_expiry_comes_first() {
-        let mut schedule = schedule(serde_json::json!({ "interval": "720h", "overlap": "24h" }));
-        schedule.share = 0.0;
-        let made = at("2026-01-01T00:00:00Z");
-        let due = schedule.due(made, Some(at("2026-01-08T00:00:00Z")));
-        assert_eq!(due, at("2026-01-07T00:00:00Z"));
-        assert_eq!(schedule.due(made, Some(at("2027-01-01T00:00:00Z"))), at("2026-01-31T00:00:00Z"));
-        // Shorter than the overlap: at once, and not in the past.
-        assert_eq!(schedule.due(made, Some(at("2026-01-01T12:00:00Z"))), made);
     }
 
     #[test]
     fn a_rotation_waits_for_its_window() {
         let made = at("2026-01-01T12:00:00Z"); // the interval ends on the 31st at 12:00 UTC
-        assert_eq!(windowed("Europe/Berlin", 0.0).due(made, None), at("2026-02-01T01:00:00Z"));
-        let late = windowed("Europe/Berlin", 1.0).due(at("2026-01-04T12:00:00Z"), None);
-        assert_eq!(late, at("2026-02-01T03:24:00Z"), "80 % of three hours after 02:00 in Berlin");
+        assert_eq!(windowed("Europe/Berlin", 0.0).due(made), at("2026-02-01T01:00:00Z"));
+        let late = windowed("Europe/Berlin", 1.0).due(at("2026-01-04T12:00:00Z"));
+        assert_eq!(
+            late,
+            at("2026-02-01T03:24:00Z"),
+            "80 % of three hours after 02:00 in Berlin"
+        );
         // In the window already: as it is.
-        let inside = windowed("Asia/Tokyo", 0.0).due(at("2026-01-01T18:30:00Z"), None);
+        let inside = windowed("Asia/Tokyo", 0.0).due(at("2026-01-01T18:30:00Z"));
         assert_eq!(inside, at("2026-01-31T18:30:00Z"), "03:30 in Tokyo");
     }
 
     #[test]
     fn a_window_that_a_change_of_the_clock_skips_is_not_lost() {
         // In Berlin there is no 02:00 on 29 March 2026, and two of 25 October.
-        let spring = windowed("Europe/Berlin", 0.0).due(at("2026-02-27T00:30:00Z"), None);
+        let spring = windowed("Europe/Berlin", 0.0).due(at("2026-02-27T00:30:00Z"));
         assert_eq!(spring, at("2026-03-29T01:00:00Z"));
-        let autumn = windowed("Europe/Berlin", 0.0).due(at("2026-09-24T23:00:00Z"), None);
+        let autumn = windowed("Europe/Berlin", 0.0).due(at("2026-09-24T23:00:00Z"));
         assert_eq!(autumn, at("2026-10-25T00:00:00Z"));
     }
 
@@ -208,14 +180,15 @@ mod tests {
         let window = serde_json::json!({ "start": "23:00", "duration": "4h" });
         let mut schedule = schedule(serde_json::json!({ "interval": "24h", "window": window }));
         schedule.share = 0.0;
-        assert_eq!(schedule.due(at("2026-01-01T01:00:00Z"), None), at("2026-01-02T01:00:00Z"));
-        assert_eq!(schedule.due(at("2026-01-01T04:00:00Z"), None), at("2026-01-02T23:00:00Z"));
+        assert_eq!(schedule.due(at("2026-01-01T01:00:00Z")), at("2026-01-02T01:00:00Z"));
+        assert_eq!(schedule.due(at("2026-01-01T04:00:00Z")), at("2026-01-02T23:00:00Z"));
     }
 
     #[test]
     fn an_unknown_time_zone_is_named() {
         let window = serde_json::json!({ "start": "02:00", "duration": "3h", "timeZone": "Mars/Olympus" });
-        let spec = serde_json::from_value(serde_json::json!({ "interval": "24h", "window": window })).expect("rotation");
+        let spec =
+            serde_json::from_value(serde_json::json!({ "interval": "24h", "window": window })).expect("rotation");
         let finding = Schedule::new(&spec, "uid").expect_err("no such zone");
         assert!(finding.message.contains("Mars/Olympus"), "{}", finding.message);
     }

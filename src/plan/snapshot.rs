@@ -81,6 +81,8 @@ pub struct ClientView {
     pub orphan: bool,
     /// Value of `oidc-operator.io/reconcile-requested`.
     pub reconcile_request: Option<String>,
+    /// Value of `oidc-operator.io/rotate`.
+    pub rotate_request: Option<String>,
     /// Its spec.
     pub spec: OIDCClientSpec,
     /// Its status, as last read.

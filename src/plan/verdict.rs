@@ -58,6 +58,8 @@ pub enum Requeue {
     Backoff(ErrorClass),
     /// By backoff, but not before the provider's own time has passed (`Retry-After`).
     NotBefore(Duration, ErrorClass),
+    /// At the provider's resync interval, or at a certain time where that comes first.
+    ResyncOrAt(Duration, Timestamp),
     /// At a certain time, or earlier by backoff.
     NotAfter(Timestamp),
     /// Only when something changes.
@@ -83,6 +85,10 @@ pub struct Facts {
     pub rotation: Option<crate::domain::model::RotationCapability>,
     /// When the secret was made.
     pub rotated_at: Option<String>,
+    /// When it is rotated next; `Some(None)`: not by itself.
+    pub next_rotation: Option<Option<String>>,
+    /// The request by annotation that it answers.
+    pub rotate_request: Option<String>,
     /// A proof that was carried out in this pass.
     pub proven: Option<Tried>,
 }

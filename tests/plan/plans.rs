@@ -58,6 +58,7 @@ fn again(requeue: &Requeue) -> String {
         Requeue::Resync(interval) => format!("in {interval:?}"),
         Requeue::Backoff(class) => format!("by backoff ({class:?})"),
         Requeue::NotBefore(wait, class) => format!("by backoff ({class:?}), not before {wait:?} have passed"),
+        Requeue::ResyncOrAt(wait, time) => format!("resync {wait:?}, or at {time}"),
         Requeue::NotAfter(end) => format!("by backoff, at {end} at the latest"),
         Requeue::Never => "when something changes".to_owned(),
     }
@@ -89,6 +90,7 @@ fn rehearsals_come_true() {
         "update_refused_before_it_was_published",
         "next_of_somebody_else",
         "existing_secret_refused",
+        "rotation_asked_and_refused",
         "by_hand_changed_secret_refused",
         "output_refused_by_a_policy",
         "retain_refused",

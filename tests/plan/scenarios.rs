@@ -194,6 +194,27 @@ fn own_keys(simulator: &mut Simulator) {
     });
 }
 
+fn ask_to_rotate(simulator: &mut Simulator, value: &str) {
+    simulator.world.client.rotate_request = Some(value.to_owned());
+}
+
+fn rotation(simulator: &mut Simulator, rotation: Option<serde_json::Value>) {
+    let rotation = rotation.map(|rotation| serde_json::from_value(rotation).unwrap());
+    simulator
+        .world
+        .spec(|spec| spec.credentials.get_or_insert_default().rotation = rotation);
+}
+
+fn standing_with_rotation(simulator: &mut Simulator) {
+    rotation(simulator, Some(json!({"interval": "24h"})));
+    standing(simulator);
+}
+
+/// Hours pass.
+fn later(simulator: &mut Simulator, hours: i64) {
+    simulator.world.now += jiff::SignedDuration::from_hours(hours);
+}
+
 fn other_type(simulator: &mut Simulator) {
     simulator
         .world
@@ -282,6 +303,56 @@ scenarios! {
         standing(s);
         s.world.secret_output(|secret| secret.annotations = secret.labels.take());
     };
+
+    // The secret is rotated.
+    rotation_asked: |s| { standing(s); ask_to_rotate(s, "1"); };
+    rotation_asked_and_listed: |s| { standing(s); ask_to_rotate(s, "1"); s.resync(); };
+    rotation_asked_before_it_was_made: |s| { ask_to_rotate(s, "1"); };
+    rotation_asked_with_a_standing_next: |s| { staged(s); ask_to_rotate(s, "1"); };
+    rotation_asked_again: |s| {
+        standing(s);
+        ask_to_rotate(s, "1");
+        s.settle();
+        ask_to_rotate(s, "2");
+    };
+    rotation_not_asked_any_more: |s| {
+        standing(s);
+        ask_to_rotate(s, "1");
+        s.settle();
+        s.world.client.rotate_request = None;
+    };
+    rotation_asked_of_a_public_client: |s| { standing_public(s); ask_to_rotate(s, "1"); };
+    rotation_asked_of_a_users_secret: |s| { standing_existing(s); ask_to_rotate(s, "1"); };
+    rotation_asked_while_the_client_is_gone: |s| {
+        standing(s);
+        ask_to_rotate(s, "1");
+        s.driver.remove("shop_web");
+        s.resync();
+    };
+    rotation_asked_while_the_provider_is_not_ready: |s| { standing(s); ask_to_rotate(s, "1"); not_ready(s); };
+    rotation_asked_and_refused: |s| {
+        standing(s);
+        ask_to_rotate(s, "1");
+        s.driver.fail(Operation::Update, IdpErrorKind::Refused, When::Before, usize::MAX);
+        s.driver.fail(Operation::Create, IdpErrorKind::Refused, When::Before, usize::MAX);
+    };
+    rotation_with_generated_values: |s| { own_keys(s); standing(s); ask_to_rotate(s, "1"); };
+    rotation_and_new_secret_name: |s| {
+        standing(s);
+        ask_to_rotate(s, "1");
+        s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
+    };
+    rotation_due: |s| { standing_with_rotation(s); later(s, 25); };
+    rotation_not_due: |s| { standing_with_rotation(s); later(s, 21); };
+    rotation_due_and_asked: |s| { standing_with_rotation(s); later(s, 25); ask_to_rotate(s, "1"); };
+    rotation_due_in_a_time_zone_that_there_is_not: |s| {
+        standing_with_rotation(s);
+        rotation(s, Some(json!({
+            "interval": "24h",
+            "window": {"start": "02:00", "duration": "1h", "timeZone": "Mars/Olympus"},
+        })));
+    };
+    rotation_not_wanted_any_more: |s| { standing_with_rotation(s); later(s, 25); rotation(s, None); };
 
     // What the outputs hold changes.
     formats_changed: |s| {

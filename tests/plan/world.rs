@@ -57,6 +57,7 @@ impl World {
                 deletion: None,
                 orphan: false,
                 reconcile_request: None,
+                rotate_request: None,
                 spec: spec(),
                 status: OIDCClientStatus::default(),
             },

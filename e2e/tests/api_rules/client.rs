@@ -61,6 +61,8 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(texts());
     rows.extend(claims());
     rows.extend(credentials());
+    rows.extend(rotation());
+    rows.extend(contents());
     rows.extend(keys("labels", &LABELS));
     rows.extend(keys("annotations", &ANNOTATIONS));
     rows.push(label_values());
@@ -188,6 +190,87 @@ fn names() -> Vec<Row> {
             "outputs.configMap.name must be a DNS subdomain",
             [config_map_name("shop-oidc"), config_map_name("a.b")],
             [config_map_name("Shop"), config_map_name("../x")],
+        ),
+    ]
+}
+
+fn rotation() -> Vec<Row> {
+    let rotation = |rotation: Value| create(json!({"credentials": {"rotation": rotation}}));
+    let interval = |interval: &str| rotation(json!({"interval": interval}));
+    let window = |duration: &str| {
+        rotation(
+            json!({"interval": "720h", "window": {"start": "02:00", "duration": duration, "timeZone": "Europe/Berlin"}}),
+        )
+    };
+    let beside = json!({"existingSecretRef": {"name": "by-hand"}, "rotation": {"interval": "720h"}});
+    vec![
+        row(
+            "credentials.rotation does not go with existingSecretRef",
+            [
+                interval("720h"),
+                create(json!({"credentials": {"existingSecretRef": {"name": "by-hand"}}})),
+            ],
+            [create(json!({ "credentials": beside }))],
+        ),
+        row(
+            "credentials.rotation goes with type Confidential only",
+            [interval("720h"), create(json!({"type": "Public", "credentials": {}}))],
+            [create(
+                json!({"type": "Public", "credentials": {"rotation": {"interval": "720h"}}}),
+            )],
+        ),
+        row(
+            "credentials.rotation.interval must be between 1m and 43800h",
+            [interval("1m"), interval("43800h"), interval("720h30m")],
+            [interval("59s"), interval("43801h"), interval("1m500ms")],
+        ),
+        row(
+            "credentials.rotation.window.duration must be between 10m and 24h",
+            [window("10m"), window("24h")],
+            [window("9m59s"), window("24h1s")],
+        ),
+    ]
+}
+
+/// What the outputs hold.
+fn contents() -> Vec<Row> {
+    let secret = |patch: Value| create(json!({"outputs": {"secret": patch}}));
+    let template = |key: &str| json!([{"key": key, "value": "x"}]);
+    let generate = |key: &str| json!([{"key": key}]);
+    let mount = |path: &str| create(json!({"outputs": {"mountPath": path}}));
+    let keys = |message: &'static str, attempt: &dyn Fn(&str) -> Attempt| {
+        row(
+            message,
+            ["application.properties", "A_b-c.1", ".hidden"].map(attempt),
+            ["a/b", "a b", "..", "..data", "."].map(attempt),
+        )
+    };
+    vec![
+        keys("outputs.secret.templates[].key must be a key", &|key| {
+            secret(json!({ "templates": template(key) }))
+        }),
+        keys("outputs.secret.generate[].key must be a key", &|key| {
+            secret(json!({ "generate": generate(key) }))
+        }),
+        keys("outputs.configMap.templates[].key must be a key", &|key| {
+            create(json!({"outputs": {"configMap": {"templates": template(key)}}}))
+        }),
+        row(
+            "outputs.secret: a key must not stand under both templates and generate",
+            [secret(json!({"templates": template("a"), "generate": generate("b")}))],
+            [secret(json!({"templates": template("a"), "generate": generate("a")}))],
+        ),
+        row(
+            "outputs.mountPath must be an absolute path",
+            [mount("/etc/oidc"), mount("/run/secrets/oidc_1.d")],
+            [
+                mount("etc/oidc"),
+                mount("/"),
+                mount("/etc/oidc/"),
+                mount("/etc/../oidc"),
+                mount("/a b"),
+                mount("/a//b"),
+            ],
         ),
     ]
 }

@@ -165,6 +165,15 @@ fn provider_fields() -> Vec<Limit> {
             ],
         ),
         limit(
+            "spec.claimMappings.username.claim",
+            [json!({"claimMappings": {"username": {"claim": long(256)}}})],
+            [
+                json!({"claimMappings": {"username": {"claim": long(257)}}}),
+                json!({"claimMappings": {"username": {"claim": ""}}}),
+                json!({"claimMappings": {"username": {}}}),
+            ],
+        ),
+        limit(
             "spec.insecureTransport.allowed",
             [
                 insecure(&["AdminAPI", "Discovery", "Endpoints"]),
@@ -459,6 +468,8 @@ fn client() -> Vec<Limit> {
     let mut limits = client_fields();
     limits.extend(client_lists());
     limits.extend(client_credentials());
+    limits.extend(client_rotation());
+    limits.extend(client_contents());
     limits.extend(client_outputs());
     limits
 }
@@ -773,6 +784,173 @@ fn client_credentials() -> Vec<Limit> {
             "spec.credentials.existingSecretRef.key",
             [existing(json!({"key": long(253)})), existing(json!({"key": null}))],
             [existing(json!({"key": long(254)})), existing(json!({"key": ""}))],
+        ),
+    ]
+}
+
+fn client_rotation() -> Vec<Limit> {
+    let rotation = |patch: Value| {
+        let mut rotation = json!({"interval": "720h"});
+        merge(&mut rotation, &patch);
+        json!({"credentials": {"rotation": rotation}})
+    };
+    let window = |patch: Value| {
+        let mut window = json!({"start": "02:00", "duration": "3h"});
+        merge(&mut window, &patch);
+        rotation(json!({ "window": window }))
+    };
+    vec![
+        limit(
+            "spec.credentials.rotation.interval",
+            [rotation(json!({"interval": "1h30m0s0ms"}))],
+            [
+                rotation(json!({"interval": "1d"})),
+                rotation(json!({"interval": ""})),
+                rotation(json!({"interval": null})),
+                rotation(json!({"interval": "0".repeat(32) + "5m"})),
+            ],
+        ),
+        limit(
+            "spec.credentials.rotation.window.start",
+            [window(json!({"start": "00:00"})), window(json!({"start": "23:59"}))],
+            [
+                window(json!({"start": "24:00"})),
+                window(json!({"start": "2:00"})),
+                window(json!({"start": "02:60"})),
+                window(json!({"start": null})),
+            ],
+        ),
+        limit(
+            "spec.credentials.rotation.window.duration",
+            [window(json!({"duration": "90m"}))],
+            [
+                window(json!({"duration": "1d"})),
+                window(json!({"duration": null})),
+                window(json!({"duration": "0".repeat(32) + "30m"})),
+            ],
+        ),
+        limit(
+            "spec.credentials.rotation.window.timeZone",
+            [window(json!({"timeZone": long(64)}))],
+            [window(json!({"timeZone": long(65)})), window(json!({"timeZone": ""}))],
+        ),
+    ]
+}
+
+/// What the outputs hold.
+fn client_contents() -> Vec<Limit> {
+    let outputs = |patch: Value| json!({ "outputs": patch });
+    let secret = |patch: Value| outputs(json!({ "secret": patch }));
+    let config_map = |patch: Value| outputs(json!({ "configMap": patch }));
+    let templates = |count| many(count, |number| json!({"key": format!("k{number}"), "value": "x"}));
+    let template = |patch: Value| {
+        let mut template = json!({"key": "key", "value": "x"});
+        merge(&mut template, &patch);
+        json!({"templates": [template]})
+    };
+    let generate = |patch: Value| {
+        let mut value = json!({"key": "key"});
+        merge(&mut value, &patch);
+        secret(json!({"generate": [value]}))
+    };
+    let generated = |count| secret(json!({"generate": many(count, |number| json!({"key": format!("k{number}")}))}));
+    let twice = json!({"templates": [{"key": "k", "value": "x"}, {"key": "k", "value": "y"}]});
+    vec![
+        limit(
+            "spec.outputs.formats",
+            [
+                outputs(json!({"formats": ["default", "env", "oauth2-proxy", "dploy", "qualytics", "openshift"]})),
+                outputs(json!({"formats": ["env"]})),
+            ],
+            [
+                outputs(json!({"formats": []})),
+                outputs(json!({"formats": ["Env"]})),
+                outputs(json!({"formats": ["env", "env"]})),
+            ],
+        ),
+        limit(
+            "spec.outputs.mountPath",
+            [outputs(json!({"mountPath": format!("/{}", long(254))}))],
+            [
+                outputs(json!({"mountPath": format!("/{}", long(255))})),
+                outputs(json!({"mountPath": ""})),
+            ],
+        ),
+        choice(
+            "spec.outputs.secret.type",
+            ["Opaque", "servicebinding.io/oauth2"],
+            |value| json!({"outputs": {"secret": {"type": value}}}),
+        ),
+        limit(
+            "spec.outputs.secret.templates",
+            [secret(json!({"templates": templates(16)}))],
+            [secret(json!({"templates": templates(17)})), secret(twice.clone())],
+        ),
+        limit(
+            "spec.outputs.secret.templates.key",
+            [secret(template(json!({"key": long(200)})))],
+            [
+                secret(template(json!({"key": long(201)}))),
+                secret(template(json!({"key": ""}))),
+                secret(template(json!({"key": null}))),
+            ],
+        ),
+        limit(
+            "spec.outputs.secret.templates.value",
+            [secret(template(json!({"value": long(16384)})))],
+            [
+                secret(template(json!({"value": long(16385)}))),
+                secret(template(json!({"value": ""}))),
+                secret(template(json!({"value": null}))),
+            ],
+        ),
+        limit(
+            "spec.outputs.secret.generate",
+            [generated(16)],
+            [
+                generated(17),
+                secret(json!({"generate": [{"key": "k"}, {"key": "k", "length": 20}]})),
+            ],
+        ),
+        limit(
+            "spec.outputs.secret.generate.key",
+            [generate(json!({"key": long(200)}))],
+            [
+                generate(json!({"key": long(201)})),
+                generate(json!({"key": ""})),
+                generate(json!({"key": null})),
+            ],
+        ),
+        limit(
+            "spec.outputs.secret.generate.length",
+            [generate(json!({"length": 16})), generate(json!({"length": 1024}))],
+            [generate(json!({"length": 15})), generate(json!({"length": 1025}))],
+        ),
+        choice(
+            "spec.outputs.secret.generate.alphabet",
+            ["Alphanumeric", "Hex", "Base64URL"],
+            |value| json!({"outputs": {"secret": {"generate": [{"key": "key", "alphabet": value}]}}}),
+        ),
+        limit(
+            "spec.outputs.configMap.templates",
+            [config_map(json!({"templates": templates(16)}))],
+            [config_map(json!({"templates": templates(17)})), config_map(twice)],
+        ),
+        limit(
+            "spec.outputs.configMap.templates.key",
+            [config_map(template(json!({"key": long(200)})))],
+            [
+                config_map(template(json!({"key": long(201)}))),
+                config_map(template(json!({"key": ""}))),
+            ],
+        ),
+        limit(
+            "spec.outputs.configMap.templates.value",
+            [config_map(template(json!({"value": long(16384)})))],
+            [
+                config_map(template(json!({"value": long(16385)}))),
+                config_map(template(json!({"value": ""}))),
+            ],
         ),
     ]
 }

@@ -92,7 +92,7 @@ fn immutable() -> Vec<Row> {
                     json!({"issuer": {"issuerURL": "https://dex.example.com/other"}}),
                 ),
                 update(json!({}), json!({"issuer": {"issuerURL": null}}))
-                    .also("issuer.issuerURL is required with types Dex and Keycloak"),
+                    .also("issuer.issuerURL is required with types Dex, Keycloak and Static"),
                 update(
                     json!({"type": "Other", "dex": null, "issuer": {"issuerURL": null}}),
                     json!({"type": "Other", "dex": null}),
@@ -199,7 +199,7 @@ fn unions() -> Vec<Row> {
             ],
         ),
         row(
-            "issuer.issuerURL is required with types Dex and Keycloak",
+            "issuer.issuerURL is required with types Dex, Keycloak and Static",
             [
                 create(json!({})),
                 create(json!({"type": "Other", "dex": null, "issuer": {"issuerURL": null}})).widened(),

@@ -153,6 +153,42 @@ crash_loop!(
 );
 
 crash_loop!(
+    rotation_asked, {}, made: true,
+    |run| Box::pin(run.rotate("1")),
+    ["create-next", "delete-remote", "create-remote", "prove", "update-secret", "delete-secret"]
+);
+
+crash_loop!(
+    rotation_due, {"credentials": {"rotation": {"interval": "720h"}}}, made: true,
+    |run| Box::pin(run.age()),
+    ["create-next", "delete-remote", "create-remote", "prove", "update-secret", "delete-secret"]
+);
+
+// A rotation was cut off after its first step, then its output goes: both are made good by the one secret.
+crash_loop!(
+    secret_deleted_while_a_rotation_stands, {}, made: true,
+    |run| Box::pin(async move {
+        run.rotate("1").await?;
+        run.live(Death::After(0)).await?;
+        run.secrets().delete(SECRET, &DeleteParams::default()).await?;
+        Ok(())
+    }),
+    ["delete-remote", "create-remote", "prove", "create-secret", "delete-secret"]
+);
+
+crash_loop!(
+    secret_type_changed, {"outputs": {"secret": {"generate": [{"key": "session-key"}]}}}, made: true,
+    |run| Box::pin(run.change(json!({"outputs": {"secret": {"type": "servicebinding.io/oauth2"}}}))),
+    ["create-next", "delete-remote", "create-remote", "prove", "delete-secret", "create-secret", "delete-secret"]
+);
+
+crash_loop!(
+    formats_changed, {}, made: true,
+    |run| Box::pin(run.change(json!({"outputs": {"formats": ["env", "oauth2-proxy"]}}))),
+    ["update-secret", "update-configmap"]
+);
+
+crash_loop!(
     create_with_an_existing_secret, {}, made: false,
     |run| Box::pin(async move {
         run.users_secret("made-by-hand-once").await?;

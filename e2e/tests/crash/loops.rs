@@ -100,6 +100,20 @@ impl<P: Server> Run<P> {
         Ok(())
     }
 
+    /// Asks for a new client secret.
+    pub(crate) async fn rotate(&self, value: &str) -> Result<()> {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {"oidc-operator.io/rotate": value}}}));
+        self.clients().patch(NAME, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// The client secret is so old that any interval is over.
+    pub(crate) async fn age(&self) -> Result<()> {
+        let annotations = json!({"oidc-operator.io/rotated-at": "2020-01-01T00:00:00Z"});
+        self.edit_secret(json!({"metadata": {"annotations": annotations}}))
+            .await
+    }
+
     pub(crate) async fn edit_secret(&self, patch: Value) -> Result<()> {
         let patch = Patch::Merge(patch);
         self.secrets().patch(SECRET, &PatchParams::default(), &patch).await?;

@@ -118,6 +118,16 @@ pub(crate) async fn end_state<P: Server>(kube: &Client, server: &P, namespace: &
     })
 }
 
+/// Keys of random values.
+const RANDOM: [&str; 6] = [
+    "client-secret",
+    "cookie-secret",
+    "session-key",
+    "OIDC_CLIENT_SECRET",
+    "OAUTH2_PROXY_CLIENT_SECRET",
+    "OAUTH2_PROXY_COOKIE_SECRET",
+];
+
 fn output(meta: &ObjectMeta, data: BTreeMap<String, String>, mask: &Mask) -> Output {
     let owners = meta.owner_references.iter().flatten();
     let owners = owners
@@ -135,10 +145,13 @@ fn output(meta: &ObjectMeta, data: BTreeMap<String, String>, mask: &Mask) -> Out
         .flatten()
         .filter(|(key, _)| own(key))
         .map(|(key, value)| {
-            // The moment, and the digest of data that has the namespace in it.
+            // The moment, and digests of data that has the namespace or random values in it.
             let differs = matches!(
                 key.as_str(),
-                "oidc-operator.io/rotated-at" | "oidc-operator.io/data-sha256"
+                "oidc-operator.io/rotated-at"
+                    | "oidc-operator.io/data-sha256"
+                    | "oidc-operator.io/output-sha256"
+                    | "oidc-operator.io/generated-sha256"
             );
             (
                 key.clone(),
@@ -150,7 +163,7 @@ fn output(meta: &ObjectMeta, data: BTreeMap<String, String>, mask: &Mask) -> Out
             )
         });
     let data = data.into_iter().map(|(key, value)| {
-        let secret = key == "client-secret";
+        let secret = RANDOM.contains(&key.as_str());
         (
             key,
             if secret {

@@ -17,6 +17,7 @@ mod quiet;
 mod reach;
 mod references;
 mod retain;
+mod rotation;
 mod secrecy;
 mod specs;
 mod timeout;

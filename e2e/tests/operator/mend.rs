@@ -73,7 +73,7 @@ async fn an_edited_and_a_deleted_config_map_are_written_again() {
 }
 
 /// The secret becomes a new one that works; the old one is refused from then on.
-async fn replaced(scene: &Scene<'_>, old: &Held) -> Result<Held> {
+pub(crate) async fn replaced(scene: &Scene<'_>, old: &Held) -> Result<Held> {
     let id = &old.secret["client-id"];
     let new = becomes(scene, "shop", "a new secret, at Dex too", |now| {
         now.secret.get("client-secret").is_some_and(|new| {

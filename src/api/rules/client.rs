@@ -214,6 +214,28 @@ const CLAIMS: &[CelRule] = &[
 
 const CREDENTIALS: &[CelRule] = &[
     rule(
+        "spec.credentials",
+        "!has(self.existingSecretRef) || !has(self.rotation)",
+        "credentials.rotation does not go with existingSecretRef: whoever keeps that Secret rotates it",
+    ),
+    rule(
+        "spec",
+        "self.type != 'Public' || !has(self.credentials) || !has(self.credentials.rotation)",
+        "credentials.rotation goes with type Confidential only: a Public client has no secret",
+    ),
+    token_lifetime!(
+        "spec.credentials.rotation.interval",
+        "credentials.rotation.interval",
+        "1m",
+        "43800h"
+    ),
+    token_lifetime!(
+        "spec.credentials.rotation.window.duration",
+        "credentials.rotation.window.duration",
+        "10m",
+        "24h"
+    ),
+    rule(
         "spec",
         "self.type != 'Public' || !has(self.credentials) || !has(self.credentials.existingSecretRef)",
         "credentials.existingSecretRef goes with type Confidential only: a Public client has no secret",
