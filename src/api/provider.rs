@@ -121,19 +121,54 @@ pub struct Issuer {
     #[serde(rename = "issuerURL", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub issuer_url: Option<String>,
+    /// The discovery document, where it lies elsewhere than below `issuerURL`. It names `issuerURL` all the same.
+    #[serde(rename = "discoveryURL", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub discovery_url: Option<String>,
     /// ConfigMap in this namespace with the CA of the issuer, in key `ca-bundle.crt`. Unset: the system's roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_certificate_authority: Option<LocalName>,
     /// How the operator, and applications inside the cluster, reach the issuer, where that is not the public way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal: Option<InternalIssuer>,
+    /// Endpoints by hand, for an issuer without a discovery document that can be read. None is read then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<IssuerEndpoints>,
 }
 
-/// The way to the issuer inside the cluster. Tokens carry `issuerURL` all the same.
+/// What a discovery document would say (OpenID Connect Discovery 1.0, section 3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerEndpoints {
+    /// Where users log in.
+    #[schemars(length(min = 1, max = 2048))]
+    pub authorization: String,
+    /// Where codes become tokens.
+    #[schemars(length(min = 1, max = 2048))]
+    pub token: String,
+    /// Where claims can be asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub userinfo: Option<String>,
+    /// Where the keys are.
+    #[schemars(length(min = 1, max = 2048))]
+    pub jwks: String,
+    /// Where sessions end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub end_session: Option<String>,
+}
+
+/// The way to the issuer inside the cluster. Tokens carry `issuerURL` all the same, unless it has an `issuerURL` of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InternalIssuer {
-    /// The discovery document; below `issuerURL` unless set.
+    /// Exactly what tokens that are fetched inside carry in `iss`, only where that is really another one: then the discovery document
+    /// names it.
+    #[serde(rename = "issuerURL", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub issuer_url: Option<String>,
+    /// The discovery document; below the issuer unless set.
     #[serde(rename = "discoveryURL", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub discovery_url: Option<String>,
@@ -356,7 +391,7 @@ pub enum InsecurePart {
     AdminAPI,
     /// The issuer and its discovery document over plain http.
     Discovery,
-    /// Endpoints in the discovery document over plain http.
+    /// Endpoints, those of the discovery document or given by hand, over plain http.
     Endpoints,
 }
 
@@ -425,6 +460,9 @@ pub struct OIDCProviderStatus {
 pub struct IssuerStatus {
     /// The issuer of tokens.
     pub url: String,
+    /// The issuer of tokens that are fetched inside, where that is another one.
+    #[serde(rename = "internalURL", skip_serializing_if = "Option::is_none")]
+    pub internal_url: Option<String>,
     /// Where users log in.
     pub authorization_endpoint: String,
     /// Where codes become tokens.

@@ -146,6 +146,8 @@ reasons! {
     DiscoveryValid,
     /// Each client has a discovery document of its own, which is checked with its credentials.
     PerClient,
+    /// No document is read: the endpoints are given by hand.
+    EndpointsGiven,
     /// The document names another issuer.
     IssuerMismatch,
     /// The document is not one.

@@ -21,11 +21,7 @@ use crate::{
         Discovery, IdpError, IdpErrorKind, JsonWebKeySummary, ObservedClient, ProviderFacts, ResourceName,
         vocabulary::{ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, PROVIDER_FINALIZER},
     },
-    idp::{
-        Driver, ServerInfo,
-        http::HttpClient,
-        issuer::{self, IssuerRequest},
-    },
+    idp::{Driver, ServerInfo, http::HttpClient, issuer},
     kubernetes::{
         client::KubeError,
         finalizer,
@@ -239,13 +235,23 @@ async fn look_at_issuer(
     let (discovery, keys) = if object.spec.type_ == ProviderType::Authentik {
         // Each client has its own, which is read with the proof of its credentials.
         (Discovery::default(), Vec::new())
+    } else if let Some(given) = connect::given_discovery(&object.spec) {
+        // No request: the document cannot be read, and the keys may be out of reach, too.
+        (given, Vec::new())
     } else {
         read_issuer(metrics, &object.spec, &http).await?
     };
+    let internal_issuer = object
+        .spec
+        .issuer
+        .internal
+        .as_ref()
+        .and_then(|internal| internal.issuer_url.clone());
     let ca = references.issuer.as_ref().ok().and_then(|trust| trust.bundle.as_ref());
     Ok(ProviderFacts {
         provider_type: object.spec.type_.as_str(),
         discovery,
+        internal_issuer,
         keys,
         ca_bundle: ca.map(crate::domain::CaBundle::to_pem).unwrap_or_default(),
         ca_bundle_with_system_roots: connect::with_system_roots(ca),
@@ -262,17 +268,18 @@ async fn read_issuer(
     spec: &OIDCProviderSpec,
     http: &HttpClient,
 ) -> Result<(Discovery, Vec<JsonWebKeySummary>), IssuerProblem> {
-    let request = IssuerRequest {
-        issuer: spec.issuer.issuer_url.as_deref().unwrap_or_default(),
-        discovery_url: connect::discovery_url(spec),
-        insecure_endpoints_allowed: connect::allows(spec, InsecurePart::Endpoints),
-    };
+    let request = connect::issuer_request(spec);
     let start = Instant::now();
     let read = issuer::read(http, &request).await;
     let outcome = read.as_ref().map_or_else(|error| error.reason(), |_| "ok");
     let seconds = start.elapsed().as_secs_f64();
     metrics.idp_request(spec.type_.as_str(), "discovery", outcome, seconds);
-    read.map_err(IssuerProblem::Issuer)
+    let (mut discovery, keys) = read.map_err(IssuerProblem::Issuer)?;
+    // Whatever the document inside names: browsers and what checks their tokens know the public one.
+    if let Some(public) = &spec.issuer.issuer_url {
+        discovery.issuer.clone_from(public);
+    }
+    Ok((discovery, keys))
 }
 
 /// Who answers, then the list of all clients: what drifted is found here, in bulk.

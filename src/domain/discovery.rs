@@ -28,6 +28,8 @@ const SIGNING_ALGORITHMS: &str = "id_token_signing_alg_values_supported";
 pub struct Expected<'a> {
     /// The configured issuer.
     pub issuer: &'a str,
+    /// The field that names it.
+    pub field: &'static str,
     /// Where the document was read.
     pub url: &'a str,
     /// May endpoints be plain http? Loopback is no exception: applications run elsewhere.
@@ -58,10 +60,12 @@ pub enum IssuerError {
     },
     /// The document names another issuer.
     #[error(
-        "the document names the issuer {found:?}, issuerURL says {expected:?}{}",
+        "the document names the issuer {found:?}, {field} says {expected:?}{}",
         mismatch_hint(expected, found)
     )]
     IssuerMismatch {
+        /// The field that names the configured one.
+        field: &'static str,
         /// As configured.
         expected: String,
         /// As in the document, bounded.
@@ -162,6 +166,7 @@ pub fn parse_discovery(body: &[u8], expected: Expected<'_>) -> Result<Discovery,
     let issuer = required(&document, ISSUER)?;
     if issuer != expected.issuer {
         return Err(IssuerError::IssuerMismatch {
+            field: expected.field,
             expected: expected.issuer.to_owned(),
             found: bounded(issuer),
         });
@@ -399,6 +404,7 @@ mod tests {
             &serde_json::to_vec(document).unwrap(),
             Expected {
                 issuer: ISSUER_URL,
+                field: "issuerURL",
                 url,
                 insecure_endpoints_allowed,
             },
@@ -495,6 +501,7 @@ mod tests {
         for body in ["", "<html>", "[]", "\"x\"", "{\"issuer\":"] {
             let expected = Expected {
                 issuer: ISSUER_URL,
+                field: "issuerURL",
                 url: "https://x",
                 insecure_endpoints_allowed: false,
             };

@@ -26,9 +26,9 @@ pub struct Endpoints {
 /// The parts of a discovery document that decisions need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Discovery {
-    /// `issuer`, byte for byte.
+    /// `issuer`, byte for byte: what tokens carry that browsers bring.
     pub issuer: String,
-    /// Where the document was read.
+    /// Where the document was read. Empty where none is: the endpoints are given by hand then.
     pub url: String,
     /// Its endpoints.
     pub endpoints: Endpoints,
@@ -62,6 +62,8 @@ pub struct ProviderFacts {
     pub provider_type: &'static str,
     /// The discovery document. Empty, and its issuer too, where each client has its own.
     pub discovery: Discovery,
+    /// The issuer of tokens that are fetched inside the cluster, where that is another one (`issuer.internal.issuerURL`).
+    pub internal_issuer: Option<String>,
     /// Usable keys.
     pub keys: Vec<JsonWebKeySummary>,
     /// The claim that names a user for people (`preferred_username`).
@@ -78,4 +80,16 @@ pub struct ProviderFacts {
     pub scopes: Option<BTreeSet<String>>,
     /// The server's version, where the admin API tells it.
     pub server_version: Option<String>,
+}
+
+impl ProviderFacts {
+    /// The issuer of tokens that browsers bring: `issuer.issuerURL`, or the application's own.
+    pub fn public_issuer(&self) -> &str {
+        &self.discovery.issuer
+    }
+
+    /// The issuer of tokens that are fetched inside: the public one, unless it has an own.
+    pub fn internal_issuer(&self) -> &str {
+        self.internal_issuer.as_deref().unwrap_or_else(|| self.public_issuer())
+    }
 }

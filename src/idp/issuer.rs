@@ -10,8 +10,10 @@ use crate::domain::{
 /// Which issuer, and how strictly.
 #[derive(Clone, Copy, Debug)]
 pub struct IssuerRequest<'a> {
-    /// `issuerURL`, byte for byte.
+    /// What the document must name, byte for byte.
     pub issuer: &'a str,
+    /// The field of the spec that names it.
+    pub field: &'static str,
     /// Where its document lies, if not at the well-known path below the issuer.
     pub discovery_url: Option<&'a str>,
     /// May endpoints be plain http (`insecureTransport.allowed: [Endpoints]`)?
@@ -53,6 +55,7 @@ pub async fn document(http: &HttpClient, request: &IssuerRequest<'_>) -> Result<
     let document = fetch(http, "discovery", &url).await?;
     let expected = Expected {
         issuer: request.issuer,
+        field: request.field,
         url: &url,
         insecure_endpoints_allowed: request.insecure_endpoints_allowed,
     };
@@ -129,6 +132,7 @@ mod tests {
     async fn read_as(ca: &Authority, issuer: &str, discovery_url: Option<&str>) -> Result<Discovery, IssuerError> {
         let request = IssuerRequest {
             issuer,
+            field: "issuerURL",
             discovery_url,
             insecure_endpoints_allowed: false,
         };

@@ -198,7 +198,8 @@ impl Work<'_> {
                 let assessment = self.model.assess(&self.desired, &self.facts);
                 let mut verdict = self.verdict(&assessment, Requeue::Backoff(ErrorClass::Auth));
                 let refused = self.refused_credentials();
-                verdict.reconciling = Some((refused.reason, refused.message.clone()));
+                // By hand, only a person can go on.
+                verdict.reconciling = (!self.model.made_by_hand()).then(|| (refused.reason, refused.message.clone()));
                 verdict.verified = Some(refused);
                 return settled(verdict);
             }

@@ -157,13 +157,20 @@ pub fn status(
                 "Each client has a discovery document of its own: it is checked with the proof of the client's credentials, and status.issuer of the OIDCClient names the issuer",
             )
         }
+        Ok(facts) if facts.discovery.url.is_empty() => {
+            status.issuer = Some(issuer_status(facts));
+            Finding::yes(
+                Reason::EndpointsGiven,
+                "No discovery document is read: the endpoints are those of spec.issuer.endpoints, and neither they nor the keys are checked",
+            )
+        }
         Ok(facts) => {
             status.issuer = Some(issuer_status(facts));
             Finding::yes(
                 Reason::DiscoveryValid,
                 format!(
                     "The discovery document names issuer {} and has {} usable keys",
-                    facts.discovery.issuer,
+                    facts.internal_issuer(),
                     facts.keys.len()
                 ),
             )
@@ -253,7 +260,8 @@ fn clients_remain(clients: &[String]) -> Finding {
 fn issuer_status(facts: &ProviderFacts) -> IssuerStatus {
     let endpoints = &facts.discovery.endpoints;
     IssuerStatus {
-        url: facts.discovery.issuer.clone(),
+        url: facts.public_issuer().to_owned(),
+        internal_url: facts.internal_issuer.clone(),
         authorization_endpoint: endpoints.authorization.clone(),
         token_endpoint: endpoints.token.clone(),
         userinfo_endpoint: endpoints.userinfo.clone(),

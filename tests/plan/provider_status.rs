@@ -91,6 +91,7 @@ fn conditions_by_what_was_found() {
         )
     };
     let mismatch = IssuerError::IssuerMismatch {
+        field: "issuerURL",
         expected: "https://idp".to_owned(),
         found: "https://idp/".to_owned(),
     };

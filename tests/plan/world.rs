@@ -281,6 +281,7 @@ pub fn facts(like: Like) -> ProviderFacts {
             auth_methods: Some(set(&["client_secret_basic", "client_secret_post"])),
             code_challenge_methods: set(&["S256"]),
         },
+        internal_issuer: None,
         keys: Vec::new(),
         ca_bundle: "-----BEGIN CERTIFICATE-----\n".to_owned(),
         ca_bundle_with_system_roots: "-----BEGIN CERTIFICATE-----\nroots\n".into(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     server::Server,
-    table::{Attempt, Kind, authentik, create, keycloak, keycloak_password, merge, place},
+    table::{Attempt, Kind, authentik, by_hand, create, keycloak, keycloak_password, merge, place},
 };
 
 /// A field with what it just takes and what it does not.
@@ -77,8 +77,9 @@ fn provider_fields() -> Vec<Limit> {
                 create(json!({"type": "Dex"})),
                 create(keycloak(&json!({}))),
                 create(authentik(&json!({}))),
+                create(by_hand(&json!({}))),
             ],
-            refused: ["Dexx", "keycloak", "authentik", ""]
+            refused: ["Dexx", "keycloak", "authentik", "static", ""]
                 .map(|value| create(json!({"type": value})))
                 .into(),
         },
@@ -258,6 +259,27 @@ fn keycloak_fields() -> Vec<Limit> {
             [discovery(512)],
             [discovery(513), json!({"issuer": {"internal": {"discoveryURL": ""}}})],
         ),
+        limit(
+            "spec.issuer.internal.issuerURL",
+            [json!({"issuer": {"internal": {"issuerURL": address(512)}}})],
+            [
+                json!({"issuer": {"internal": {"issuerURL": address(513)}}}),
+                json!({"issuer": {"internal": {"issuerURL": ""}}}),
+            ],
+        ),
+        limit(
+            "spec.issuer.discoveryURL",
+            [json!({"issuer": {"discoveryURL": address(2048)}})],
+            [
+                json!({"issuer": {"discoveryURL": address(2049)}}),
+                json!({"issuer": {"discoveryURL": ""}}),
+            ],
+        ),
+        endpoint("spec.issuer.endpoints.authorization", "authorization", true),
+        endpoint("spec.issuer.endpoints.token", "token", true),
+        endpoint("spec.issuer.endpoints.userinfo", "userinfo", false),
+        endpoint("spec.issuer.endpoints.jwks", "jwks", true),
+        endpoint("spec.issuer.endpoints.endSession", "endSession", false),
         limit(
             "spec.keycloak.adminURL",
             [admin_url(512)],
@@ -444,6 +466,41 @@ fn authority_limits([kind, name, key]: [&'static str; 3], patch: &dyn Fn(Value) 
         ),
         limit(key, [keyed(long(253))], [keyed(long(254)), keyed(long(0))]),
     ]
+}
+
+/// An https address of that length.
+fn address(length: usize) -> String {
+    let start = "https://a.example.com/";
+    format!("{start}{}", "x".repeat(length - start.len()))
+}
+
+/// An endpoint that is given by hand.
+fn endpoint(field: &'static str, name: &str, required: bool) -> Limit {
+    let given = |value: Value| {
+        let mut endpoints = json!({
+            "authorization": "https://a.example.com/a",
+            "token": "https://a.example.com/t",
+            "jwks": "https://a.example.com/k",
+        });
+        merge(&mut endpoints, &json!({name: value}));
+        json!({"issuer": {"endpoints": endpoints}})
+    };
+    let without = given(json!(null));
+    let (mut taken, mut refused) = (
+        vec![given(json!(address(2048)))],
+        vec![given(json!(address(2049))), given(json!(""))],
+    );
+    if required {
+        refused.push(without);
+    } else {
+        taken.push(without);
+    }
+    let create = |patches: Vec<Value>| patches.into_iter().map(create).collect();
+    Limit {
+        field,
+        taken: create(taken),
+        refused: create(refused),
+    }
 }
 
 /// Name and key of a `SecretKeyReference`.

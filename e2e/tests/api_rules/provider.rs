@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::table::{Attempt, Row, authentik, create, keycloak, keycloak_password, row, update};
+use crate::table::{Attempt, Row, authentik, by_hand, create, keycloak, keycloak_password, merge, row, update};
 
 fn issuer(url: &str) -> Attempt {
     create(json!({"issuer": {"issuerURL": url}}))
@@ -47,6 +47,18 @@ pub(crate) fn rows() -> Vec<Row> {
         "issuer.internal.discoveryURL",
         &|url| internal(json!({"discoveryURL": url})),
     ));
+    rows.extend(server_url("issuer.discoveryURL", "issuer.discoveryURL", &|url| {
+        elsewhere(json!({"discoveryURL": url}))
+    }));
+    rows.extend(server_url(
+        "issuer.internal.issuerURL",
+        "issuer.internal.issuerURL",
+        &|url| elsewhere(json!({"internal": {"issuerURL": url}})),
+    ));
+    for field in ["authorization", "token", "userinfo", "jwks", "endSession"] {
+        rows.extend(endpoint_url(field));
+    }
+    rows.extend(documents());
     rows.extend(server_url("keycloak.adminURL", "keycloak.adminURL", &|url| {
         create(keycloak(&json!({"adminURL": url})))
     }));
@@ -61,6 +73,117 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(references());
     rows.extend(shapes());
     rows
+}
+
+/// An issuer whose URL is none of those that are tried here.
+fn elsewhere(mut issuer: Value) -> Attempt {
+    issuer["issuerURL"] = json!("https://issuer.example.com");
+    create(json!({"issuer": issuer}))
+}
+
+/// Endpoints by hand, with `patch` on them.
+fn endpoints(patch: &Value) -> Value {
+    let mut endpoints = json!({
+        "authorization": "https://login.example.com/oauth2/authorize",
+        "token": "https://login.example.com/oauth2/token",
+        "userinfo": "https://login.example.com/oauth2/userinfo",
+        "jwks": "https://login.example.com/oauth2/jwks",
+        "endSession": "https://login.example.com/oauth2/logout",
+    });
+    merge(&mut endpoints, patch);
+    endpoints
+}
+
+fn endpoint_url(field: &str) -> [Row; 2] {
+    let url = |url: &str| create(json!({"issuer": {"endpoints": endpoints(&json!({field: url}))}}));
+    [
+        row(
+            format!("issuer.endpoints.{field} must be an absolute https URL"),
+            [
+                url("https://login.example.com"),
+                url("https://login.example.com:8443/oauth2/x?p=policy"),
+                url("https://[2001:db8::1]/x"),
+            ],
+            [
+                url("https:///x"),
+                url("https://login.example.com/a\\b"),
+                url("https://login.example.com/\u{fc}"),
+                url("/oauth2/x").also("issuer.endpoints must be https"),
+                url("ldap://login.example.com/x").also("issuer.endpoints must be https"),
+            ],
+        ),
+        row(
+            format!("issuer.endpoints.{field} must have no fragment"),
+            [url("https://login.example.com/@x?a=b@c")],
+            [
+                url("https://login.example.com/x#a"),
+                url("https://user@login.example.com/x"),
+                url("https://user:password@login.example.com"),
+            ],
+        ),
+    ]
+}
+
+/// Which document is read, and whether any.
+fn documents() -> Vec<Row> {
+    const ISSUER: &str = "https://dex.example.com/dex";
+    let issuer = |patch: Value| create(json!({"issuer": patch}));
+    let given = |mut patch: Value| {
+        patch["endpoints"] = endpoints(&json!({"userinfo": null, "endSession": null}));
+        create(json!({"issuer": patch}))
+    };
+    let plain =
+        |field: &str| json!({"issuer": {"endpoints": endpoints(&json!({field: "http://login.example.com/x"}))}});
+    vec![
+        row(
+            "issuer.internal.issuerURL must differ from issuerURL",
+            [
+                issuer(json!({"internal": {"issuerURL": "https://dex.identity.svc/dex"}})),
+                issuer(json!({"internal": {"issuerURL": format!("{ISSUER}/")}})),
+            ],
+            [issuer(json!({"internal": {"issuerURL": ISSUER}}))],
+        ),
+        row(
+            "issuer.discoveryURL must differ from issuerURL",
+            [
+                issuer(json!({"discoveryURL": "https://dex.example.com/"})),
+                issuer(json!({"discoveryURL": format!("{ISSUER}/.well-known/openid-configuration")})),
+            ],
+            [
+                issuer(json!({"discoveryURL": ISSUER})),
+                issuer(json!({"discoveryURL": format!("{ISSUER}/")})),
+            ],
+        ),
+        row(
+            "issuer.endpoints excludes discoveryURL",
+            [
+                given(json!({})),
+                given(json!({"internal": {"certificateAuthority": {"name": "inside"}}})),
+                create(by_hand(&json!({"endpoints": endpoints(&json!({}))}))),
+            ],
+            [
+                given(json!({"discoveryURL": "https://elsewhere.example.com/doc"})),
+                given(json!({"internal": {"discoveryURL": "https://dex.identity.svc/doc"}})),
+                given(json!({"internal": {"issuerURL": "https://dex.identity.svc/dex"}})),
+            ],
+        ),
+        row(
+            "issuer.endpoints must be https",
+            [
+                given(json!({})),
+                insecure("Endpoints", plain("token")),
+                insecure("Endpoints", plain("endSession")),
+            ],
+            [
+                create(plain("authorization")),
+                create(plain("token")),
+                create(plain("userinfo")),
+                create(plain("jwks")),
+                create(plain("endSession")),
+                insecure("Discovery", plain("token")),
+            ],
+        ),
+    ]
 }
 
 fn immutable() -> Vec<Row> {
@@ -181,7 +304,7 @@ fn unions() -> Vec<Row> {
             ],
         ),
         row(
-            "issuer.issuerURL and issuer.internal must not be set with type Authentik",
+            "issuer must hold no more than issuerCertificateAuthority with type Authentik",
             [
                 create(json!({})),
                 create(authentik(&json!({}))),
@@ -196,18 +319,26 @@ fn unions() -> Vec<Row> {
                 create(with_issuer(
                     json!({"issuerURL": null, "internal": {"certificateAuthority": {"name": "authentik-ca"}}}),
                 )),
+                create(with_issuer(
+                    json!({"issuerURL": null, "discoveryURL": "https://auth.example.com/doc"}),
+                )),
+                create(with_issuer(
+                    json!({"issuerURL": null, "endpoints": endpoints(&json!({}))}),
+                )),
             ],
         ),
         row(
             "issuer.issuerURL is required with types Dex, Keycloak and Static",
             [
                 create(json!({})),
+                create(by_hand(&json!({}))),
                 create(json!({"type": "Other", "dex": null, "issuer": {"issuerURL": null}})).widened(),
                 create(authentik(&json!({}))),
             ],
             [
                 create(json!({"issuer": {"issuerURL": null}})),
                 create(json!({"issuer": null})),
+                create(by_hand(&json!({"issuerURL": null}))),
                 {
                     let mut patch = keycloak(&json!({}));
                     patch["issuer"] = json!({"issuerURL": null});
@@ -216,8 +347,9 @@ fn unions() -> Vec<Row> {
             ],
         ),
         row(
-            "issuer.internal needs discoveryURL or certificateAuthority",
+            "issuer.internal needs issuerURL, discoveryURL or certificateAuthority",
             [
+                internal(json!({"issuerURL": "https://keycloak.identity.svc:8443/realms/apps"})),
                 internal(
                     json!({"discoveryURL": "https://keycloak.identity.svc:8443/realms/apps/.well-known/openid-configuration"}),
                 ),
@@ -298,6 +430,8 @@ fn with_issuer(issuer: Value) -> Value {
 
 fn transport() -> Vec<Row> {
     let plain = json!({"issuer": {"issuerURL": "http://dex.example.com/dex"}});
+    let plain_document = json!({"issuer": {"discoveryURL": "http://dex.identity.svc/doc"}});
+    let plain_internal = json!({"issuer": {"internal": {"issuerURL": "http://dex.identity.svc/dex"}}});
     let plain_discovery = json!({"issuer": {"internal": {"discoveryURL": "http://dex.identity.svc:5556/dex"}}});
     let plain_admin = keycloak(&json!({"adminURL": "http://keycloak.identity.svc:8080"}));
     let plain_public = authentik(&json!({"publicURL": "http://auth.example.com"}));
@@ -315,6 +449,22 @@ fn transport() -> Vec<Row> {
                 insecure("Endpoints", plain),
                 issuer("HTTPS://dex.example.com/dex").also("issuerURL must start with https://"),
             ],
+        ),
+        row(
+            "issuer.discoveryURL must be https",
+            [
+                create(json!({"issuer": {"discoveryURL": "https://dex.identity.svc/doc"}})),
+                insecure("Discovery", plain_document.clone()),
+            ],
+            [create(plain_document.clone()), insecure("AdminAPI", plain_document)],
+        ),
+        row(
+            "issuer.internal.issuerURL must be https",
+            [
+                internal(json!({"issuerURL": "https://dex.identity.svc/dex"})),
+                insecure("Discovery", plain_internal.clone()),
+            ],
+            [create(plain_internal.clone()), insecure("AdminAPI", plain_internal)],
         ),
         row(
             "issuer.internal.discoveryURL must be https",

@@ -83,6 +83,11 @@ pub(crate) fn authentik(patch: &Value) -> Value {
     json!({"type": "Authentik", "dex": null, "issuer": {"issuerURL": null}, "authentik": block})
 }
 
+/// The patch that makes the base OIDCProvider one whose clients are made by hand, with `patch` on its issuer.
+pub(crate) fn by_hand(patch: &Value) -> Value {
+    json!({"type": "Static", "dex": null, "issuer": patch})
+}
+
 /// An object that is created, or updated from `before`.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {

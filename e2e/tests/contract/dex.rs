@@ -52,6 +52,7 @@ async fn run(dex: &Dex, prefix: &str) -> Result<()> {
     let web = web_of(dex)?;
     let request = IssuerRequest {
         issuer: dex.issuer(),
+        field: "issuerURL",
         discovery_url: None,
         insecure_endpoints_allowed: false,
     };

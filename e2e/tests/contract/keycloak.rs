@@ -17,20 +17,20 @@ use super::{run, silent};
 /// Clients on a page of the driver's list.
 const PAGE: usize = 200;
 
-struct Subject {
-    realm: Realm,
-    web: HttpClient,
+pub(super) struct Subject {
+    pub(super) realm: Realm,
+    pub(super) web: HttpClient,
 }
 
 impl Subject {
-    async fn new(prefix: &str) -> Result<Self> {
+    pub(super) async fn new(prefix: &str) -> Result<Self> {
         http::choose_crypto();
         let realm = shared::keycloak().await?.realm(prefix).await?;
         let web = HttpClient::new(&transport(&realm, Duration::from_secs(10)))?;
         Ok(Self { realm, web })
     }
 
-    fn driver(
+    pub(super) fn driver(
         &self,
         url: &str,
         auth_realm: &str,
@@ -50,9 +50,10 @@ impl Subject {
         )?)
     }
 
-    async fn fixture(&self, prefix: &str) -> Result<Fixture> {
+    pub(super) async fn fixture(&self, prefix: &str) -> Result<Fixture> {
         let request = IssuerRequest {
             issuer: &self.realm.issuer(),
+            field: "issuerURL",
             discovery_url: None,
             insecure_endpoints_allowed: false,
         };
@@ -61,7 +62,7 @@ impl Subject {
         Ok(Fixture::new(prefix, Some(discovery.endpoints)).with_page(PAGE))
     }
 
-    fn account(&self, secret: &str) -> AdminCredentials {
+    pub(super) fn account(&self, secret: &str) -> AdminCredentials {
         AdminCredentials::ClientCredentials {
             client_id: self.realm.operator().client_id.clone(),
             client_secret: secret.to_owned().into(),

@@ -8,7 +8,14 @@ pub const PROVIDER_RULES: &[&[CelRule]] = &[
     UNIONS,
     TRANSPORT,
     server_url!("spec.issuer.issuerURL", "issuerURL"),
+    server_url!("spec.issuer.discoveryURL", "issuer.discoveryURL"),
+    server_url!("spec.issuer.internal.issuerURL", "issuer.internal.issuerURL"),
     server_url!("spec.issuer.internal.discoveryURL", "issuer.internal.discoveryURL"),
+    endpoint_url!("spec.issuer.endpoints.authorization", "issuer.endpoints.authorization"),
+    endpoint_url!("spec.issuer.endpoints.token", "issuer.endpoints.token"),
+    endpoint_url!("spec.issuer.endpoints.userinfo", "issuer.endpoints.userinfo"),
+    endpoint_url!("spec.issuer.endpoints.jwks", "issuer.endpoints.jwks"),
+    endpoint_url!("spec.issuer.endpoints.endSession", "issuer.endpoints.endSession"),
     certificate_authority!(
         "spec.issuer.internal.certificateAuthority",
         "issuer.internal.certificateAuthority"
@@ -99,13 +106,29 @@ const UNIONS: &[CelRule] = &[
     ),
     rule(
         "spec",
-        "self.type != 'Authentik' || (!has(self.issuer.issuerURL) && !has(self.issuer.internal))",
-        "issuer.issuerURL and issuer.internal must not be set with type Authentik: the issuer belongs to the application and follows from authentik.publicURL",
+        "self.type != 'Authentik' || (!has(self.issuer.issuerURL) && !has(self.issuer.discoveryURL) && !has(self.issuer.internal) && !has(self.issuer.endpoints))",
+        "issuer must hold no more than issuerCertificateAuthority with type Authentik: the issuer belongs to the application and follows from authentik.publicURL",
     ),
     rule(
         "spec.issuer.internal",
-        "has(self.discoveryURL) || has(self.certificateAuthority)",
-        "issuer.internal needs discoveryURL or certificateAuthority: leave it out if the operator reaches the issuer as everybody does",
+        "has(self.issuerURL) || has(self.discoveryURL) || has(self.certificateAuthority)",
+        "issuer.internal needs issuerURL, discoveryURL or certificateAuthority: leave it out if the operator reaches the issuer as everybody does",
+    ),
+    rule(
+        "spec.issuer",
+        "!has(self.internal) || !has(self.internal.issuerURL) || !has(self.issuerURL) || self.internal.issuerURL != self.issuerURL",
+        "issuer.internal.issuerURL must differ from issuerURL: leave it out where tokens carry issuerURL everywhere",
+    ),
+    // As in OpenShift.
+    rule(
+        "spec.issuer",
+        "!has(self.discoveryURL) || !has(self.issuerURL) || (self.discoveryURL.endsWith('/') ? self.discoveryURL : self.discoveryURL + '/') != (self.issuerURL.endsWith('/') ? self.issuerURL : self.issuerURL + '/')",
+        "issuer.discoveryURL must differ from issuerURL: it is the address of the document itself",
+    ),
+    rule(
+        "spec.issuer",
+        "!has(self.endpoints) || (!has(self.discoveryURL) && (!has(self.internal) || (!has(self.internal.discoveryURL) && !has(self.internal.issuerURL))))",
+        "issuer.endpoints excludes discoveryURL, internal.discoveryURL and internal.issuerURL: no discovery document is read where endpoints are given",
     ),
     rule(
         "spec.dex",
@@ -130,6 +153,21 @@ const TRANSPORT: &[CelRule] = &[
         "spec",
         "!has(self.issuer.issuerURL) || self.issuer.issuerURL.startsWith('https://') || (has(self.insecureTransport) && 'Discovery' in self.insecureTransport.allowed)",
         "issuer.issuerURL must be https, unless insecureTransport.allowed holds Discovery (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.issuer.discoveryURL) || self.issuer.discoveryURL.startsWith('https://') || (has(self.insecureTransport) && 'Discovery' in self.insecureTransport.allowed)",
+        "issuer.discoveryURL must be https, unless insecureTransport.allowed holds Discovery (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.issuer.internal) || !has(self.issuer.internal.issuerURL) || self.issuer.internal.issuerURL.startsWith('https://') || (has(self.insecureTransport) && 'Discovery' in self.insecureTransport.allowed)",
+        "issuer.internal.issuerURL must be https, unless insecureTransport.allowed holds Discovery (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.issuer.endpoints) || (has(self.insecureTransport) && 'Endpoints' in self.insecureTransport.allowed) || (self.issuer.endpoints.authorization.startsWith('https://') && self.issuer.endpoints.token.startsWith('https://') && self.issuer.endpoints.jwks.startsWith('https://') && (!has(self.issuer.endpoints.userinfo) || self.issuer.endpoints.userinfo.startsWith('https://')) && (!has(self.issuer.endpoints.endSession) || self.issuer.endpoints.endSession.startsWith('https://')))",
+        "issuer.endpoints must be https, unless insecureTransport.allowed holds Endpoints (development only)",
     ),
     rule(
         "spec",

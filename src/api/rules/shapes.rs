@@ -137,6 +137,24 @@ macro_rules! server_url {
     };
 }
 
+/// An endpoint that is given by hand. It may have a query (RFC 6749, sections 3.1 and 3.2).
+macro_rules! endpoint_url {
+    ($path:literal, $field:literal) => {
+        &[
+            rule(
+                $path,
+                r"isURL(self) && url(self).getHostname() != '' && self.matches('^https?://[!-\\[\\]-~]+$')",
+                concat!($field, " must be an absolute https URL (http only with insecureTransport) with a host, in printable ASCII characters, no backslash"),
+            ),
+            rule(
+                $path,
+                "!self.contains('#') && !self.matches('^[^/?]*://[^/?]*@')",
+                concat!($field, " must have no fragment and no user information before its host"),
+            ),
+        ]
+    };
+}
+
 /// Where browsers are sent (RFC 6749, section 3.1.2; RFC 8252, section 7). A scheme alone, as in `localhost:8080`, is a
 /// forgotten `http://` and not a private-use scheme: those have a path.
 macro_rules! browser_uri {

@@ -22,13 +22,14 @@ use crate::{
             AuthentikSpec, DexGrpc, InsecurePart, KeycloakCredentialsType, KeycloakSpec, OIDCProviderSpec, ProviderType,
         },
     },
-    domain::{IdpError, digest, duration, pem::CaBundle},
+    domain::{Discovery, Endpoints, IdpError, digest, duration, pem::CaBundle},
     idp::{
         ClientIdentity, Driver, Transport,
         authentik::{AuthentikConfig, AuthentikDriver, Settings},
         by_hand::ByHandDriver,
         dex::{AdminTls, DexDriver},
         http::HttpClient,
+        issuer::IssuerRequest,
         keycloak::{AdminCredentials, KeycloakConfig, KeycloakDriver},
     },
     kubernetes::client::KubeError,
@@ -67,9 +68,45 @@ pub fn allows(spec: &OIDCProviderSpec, part: InsecurePart) -> bool {
         .is_some_and(|insecure| insecure.allowed.contains(&part))
 }
 
-/// Where applications inside, and the operator, read the discovery document, if not at the issuer itself.
-pub fn discovery_url(spec: &OIDCProviderSpec) -> Option<&str> {
-    spec.issuer.internal.as_ref()?.discovery_url.as_deref()
+/// Which discovery document the operator reads: the one that applications inside use. The nearer field wins: what is said of the
+/// way inside, then of the issuer.
+pub fn issuer_request(spec: &OIDCProviderSpec) -> IssuerRequest<'_> {
+    let issuer = &spec.issuer;
+    let internal = issuer.internal.as_ref();
+    let internal_issuer = internal.and_then(|internal| internal.issuer_url.as_deref());
+    let (expected, field, public_document) = match internal_issuer {
+        Some(url) => (url, "issuer.internal.issuerURL", None),
+        None => (
+            issuer.issuer_url.as_deref().unwrap_or_default(),
+            "issuerURL",
+            issuer.discovery_url.as_deref(),
+        ),
+    };
+    IssuerRequest {
+        issuer: expected,
+        field,
+        discovery_url: internal
+            .and_then(|internal| internal.discovery_url.as_deref())
+            .or(public_document),
+        insecure_endpoints_allowed: allows(spec, InsecurePart::Endpoints),
+    }
+}
+
+/// What the spec says in place of a discovery document. Of what else a document says, nothing is known.
+pub fn given_discovery(spec: &OIDCProviderSpec) -> Option<Discovery> {
+    let given = spec.issuer.endpoints.as_ref()?;
+    Some(Discovery {
+        issuer: spec.issuer.issuer_url.clone().unwrap_or_default(),
+        endpoints: Endpoints {
+            authorization: given.authorization.clone(),
+            token: given.token.clone(),
+            userinfo: given.userinfo.clone(),
+            jwks: given.jwks.clone(),
+            end_session: given.end_session.clone(),
+            ..Endpoints::default()
+        },
+        ..Discovery::default()
+    })
 }
 
 /// The limits of `spec.adminAPI`.
@@ -462,11 +499,17 @@ pub fn insecure(spec: &OIDCProviderSpec) -> Vec<&'static str> {
     }
     let issuer = spec.issuer.issuer_url.as_deref();
     let public = issuer.or(authentik.map(|authentik| authentik.public_url.as_str()));
-    if public.into_iter().chain(discovery_url(spec)).any(is_plain) {
+    let request = issuer_request(spec);
+    let others = [
+        request.discovery_url,
+        Some(request.issuer),
+        spec.issuer.discovery_url.as_deref(),
+    ];
+    if public.into_iter().chain(others.into_iter().flatten()).any(is_plain) {
         found.push("the issuer and its discovery document (http)");
     }
     if allows(spec, InsecurePart::Endpoints) {
-        found.push("endpoints of the discovery document (may be http)");
+        found.push("endpoints (may be http)");
     }
     found
 }
@@ -518,6 +561,59 @@ mod tests {
                 email_verified: EmailVerified::AlwaysTrue,
             }
         );
+    }
+
+    #[test]
+    fn the_nearer_field_says_which_document_is_read() {
+        let read = |issuer: Value| {
+            let mut whole = json!({"issuerURL": "https://public/"});
+            whole
+                .as_object_mut()
+                .unwrap()
+                .extend(issuer.as_object().unwrap().clone());
+            let spec: OIDCProviderSpec = serde_json::from_value(json!({"type": "Static", "issuer": whole})).unwrap();
+            let request = issuer_request(&spec);
+            (request.issuer.to_owned(), request.url())
+        };
+        let well_known = |base: &str| format!("{base}/.well-known/openid-configuration");
+        for (issuer, expected, url) in [
+            (json!({}), "https://public/", well_known("https://public")),
+            (
+                json!({"discoveryURL": "https://elsewhere/doc"}),
+                "https://public/",
+                "https://elsewhere/doc".to_owned(),
+            ),
+            (
+                json!({"discoveryURL": "https://elsewhere/doc", "internal": {"discoveryURL": "https://inside/doc"}}),
+                "https://public/",
+                "https://inside/doc".to_owned(),
+            ),
+            (
+                json!({"discoveryURL": "https://elsewhere/doc", "internal": {"issuerURL": "https://inside"}}),
+                "https://inside",
+                well_known("https://inside"),
+            ),
+            (
+                json!({"internal": {"issuerURL": "https://inside", "discoveryURL": "https://other/doc"}}),
+                "https://inside",
+                "https://other/doc".to_owned(),
+            ),
+        ] {
+            assert_eq!(read(issuer), (expected.to_owned(), url));
+        }
+    }
+
+    #[test]
+    fn plain_http_of_any_document_is_told() {
+        for issuer in [
+            json!({"issuerURL": "http://a"}),
+            json!({"issuerURL": "https://a", "discoveryURL": "http://b/doc"}),
+            json!({"issuerURL": "https://a", "internal": {"issuerURL": "http://b"}}),
+            json!({"issuerURL": "https://a", "internal": {"discoveryURL": "http://b/doc"}}),
+        ] {
+            let spec = serde_json::from_value(json!({"type": "Static", "issuer": issuer})).unwrap();
+            assert_eq!(insecure(&spec), ["the issuer and its discovery document (http)"]);
+        }
     }
 
     #[test]

@@ -669,6 +669,7 @@ impl Driver for AuthentikDriver {
         let told = &expected.endpoints;
         let request = IssuerRequest {
             issuer: &expected.issuer,
+            field: "publicURL",
             discovery_url: Some(&expected.url),
             insecure_endpoints_allowed: self.settings().public_url.starts_with("http://"),
         };

@@ -160,6 +160,7 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
         );
     }
     if let Some(algorithm) = desired.id_token_alg
+        && !discovery.signing_algorithms.is_empty()
         && !discovery.signing_algorithms.contains(algorithm.as_str())
     {
         let offered = discovery
@@ -415,6 +416,7 @@ mod tests {
                 auth_methods: Some(set(&["client_secret_basic", "client_secret_post"])),
                 ..Discovery::default()
             },
+            internal_issuer: None,
             keys: Vec::new(),
             ca_bundle: String::new(),
             ca_bundle_with_system_roots: "".into(),

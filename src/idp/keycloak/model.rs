@@ -199,6 +199,7 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
         }
     }
     if let Some(algorithm) = desired.id_token_alg
+        && !facts.discovery.signing_algorithms.is_empty()
         && !facts.discovery.signing_algorithms.contains(algorithm.as_str())
     {
         note(
@@ -299,6 +300,7 @@ mod tests {
                 signing_algorithms: set(&["RS256", "ES256"]),
                 ..Discovery::default()
             },
+            internal_issuer: None,
             keys: Vec::new(),
             ca_bundle: String::new(),
             ca_bundle_with_system_roots: "".into(),
