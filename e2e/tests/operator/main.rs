@@ -10,6 +10,7 @@ mod ends;
 mod existing;
 mod grants;
 mod held;
+mod issuer;
 mod mend;
 mod names;
 mod process;
