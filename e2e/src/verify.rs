@@ -69,16 +69,21 @@ impl Report {
     }
 }
 
-/// Runs it with JSON as output.
+/// Runs it with JSON as output. Each request has 20 s: the first login page of a busy Keycloak takes some of them.
 ///
 /// # Errors
 /// It cannot be run, takes too long, or says something else than a report.
 pub async fn verify(kubeconfig: &Path, namespace: &str, name: &str) -> Result<Report> {
-    let (success, text) = run(
-        kubeconfig,
-        &["-n", namespace, name, "--output", "json", "--timeout", "3s"],
-    )
-    .await?;
+    verify_within(kubeconfig, namespace, name, "20s").await
+}
+
+/// The same with another `--timeout`.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_within(kubeconfig: &Path, namespace: &str, name: &str, timeout: &str) -> Result<Report> {
+    let args = ["-n", namespace, name, "--output", "json", "--timeout", timeout];
+    let (success, text) = run(kubeconfig, &args).await?;
     let checks = serde_json::from_str(&text).with_context(|| format!("not a report: {text}"))?;
     Ok(Report { success, checks, text })
 }

@@ -232,7 +232,7 @@ async fn the_client_at_dex(scene: &Scene<'_>, dex: &Dex, secret: &str) -> Result
 
 async fn a_server_that_is_not_there(scene: &Scene<'_>, dex: &Dex) -> Result<()> {
     dex.freeze()?;
-    let told = report(scene, "shop").await;
+    let told = verify::verify_within(scene.cluster.admin_kubeconfig(), &scene.app, "shop", "3s").await;
     dex.thaw()?;
     told?.fails_in("discovery", &["did not answer within 3 s"])?;
 
