@@ -552,10 +552,7 @@ impl<'a> Work<'a> {
                 verdict.facts.proven = Some(self.tried(secret, &credential));
             }
             Some(Proof::Disproven) => {
-                // Tried again and again: it may be the provider that is behind.
-                let refused = self.refused_credentials();
-                verdict.reconciling = Some((refused.reason, refused.message.clone()));
-                verdict.verified = Some(refused);
+                verdict.verified = Some(self.refused_credentials());
                 verdict.requeue = Requeue::Backoff(ErrorClass::Auth);
             }
             Some(Proof::WrongIssuer(why)) => {

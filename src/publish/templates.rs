@@ -235,6 +235,7 @@ fn bindings(values: &Values<'_>, target: Target) -> Value {
         ("clientID", Value::from(values.client_id)),
         ("issuer", Value::from(values.issuer)),
         ("issuerNoSlash", Value::from(values.issuer_no_slash())),
+        ("internalIssuer", Value::from(values.internal_issuer)),
         ("discoveryURL", Value::from(values.discovery_url)),
         (
             "endpoints",

@@ -22,6 +22,8 @@ pub struct Values<'a> {
     pub client_secret: &'a str,
     /// Exactly what tokens carry in `iss`.
     pub issuer: &'a str,
+    /// What tokens carry that are fetched inside the cluster, where that is another issuer; else empty.
+    pub internal_issuer: &'a str,
     /// The discovery document; empty where the provider has none that can be reached.
     pub discovery_url: &'a str,
     /// The endpoints that applications use.
@@ -73,7 +75,8 @@ impl<'a> Values<'a> {
                 .secret
                 .filter(|_| desired.has_secret())
                 .map_or("", ClientSecret::expose),
-            issuer: &discovery.issuer,
+            issuer: facts.public_issuer(),
+            internal_issuer: facts.internal_issuer.as_deref().unwrap_or_default(),
             discovery_url: &discovery.url,
             endpoints: &discovery.endpoints,
             scopes: material.requested_scopes,
@@ -96,6 +99,15 @@ impl<'a> Values<'a> {
     /// The issuer without a slash at its end, as some applications want it.
     pub fn issuer_no_slash(&self) -> &'a str {
         self.issuer.trim_end_matches('/')
+    }
+
+    /// The issuer of tokens that applications inside the cluster fetch.
+    pub fn issuer_inside(&self) -> &'a str {
+        if self.internal_issuer.is_empty() {
+            self.issuer
+        } else {
+            self.internal_issuer
+        }
     }
 
     /// The first redirect URI.

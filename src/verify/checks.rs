@@ -890,6 +890,7 @@ mod tests {
     #[test]
     fn a_discovery_document_that_does_not_do() {
         let mismatch = discovery(IssuerError::IssuerMismatch {
+            field: "issuer-uri",
             expected: ISSUER.to_owned(),
             found: format!("{ISSUER}/"),
         });

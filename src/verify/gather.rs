@@ -198,8 +198,12 @@ async fn ask_issuer(
         (Some(provider), _) => provider.spec.type_.as_str().to_owned(),
         (None, given) => given.clone().unwrap_or_default(),
     };
+    // The document that applications inside read names the issuer inside.
+    let inside = provider.and_then(|provider| provider.spec.issuer.internal.as_ref()?.issuer_url.clone());
+    let expected = inside.unwrap_or(expected);
     let request = IssuerRequest {
         issuer: &expected,
+        field: "issuer-uri",
         discovery_url: delivered.discovery_url.as_deref(),
         // The operator allowed it, or there would be no outputs.
         insecure_endpoints_allowed: true,

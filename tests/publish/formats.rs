@@ -42,6 +42,13 @@ fn without_discovery_formats_name_endpoints() {
 }
 
 #[test]
+fn an_issuer_inside_stands_beside_the_public_one() {
+    let mut inside = given(json!({ "formats": ["default", "env", "dploy"] }));
+    inside.facts.internal_issuer = Some("https://keycloak.identity.svc:8443/realms/apps/".to_owned());
+    golden("internal-issuer", &inside);
+}
+
+#[test]
 fn a_public_client_without_ca_has_fewer_keys() {
     let mut public = given(json!({ "formats": ["default", "env", "oauth2-proxy", "openshift"] }));
     public.desired.client_type = oidc_operator::domain::ClientType::Public;

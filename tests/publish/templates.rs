@@ -49,6 +49,7 @@ fn every_value_can_be_named() {
             "{{ audience }} {{ usernameClaim }} {{ provider | lower }}",
             "shop preferred_username keycloak".to_owned(),
         ),
+        ("{% if internalIssuer %}inside{% endif %}", String::new()),
         ("{{ caFile }}", "/etc/oidc/ca-bundle.crt".to_owned()),
         (
             "{{ clientID | b64encode }} {{ clientID | upper | tojson }}",

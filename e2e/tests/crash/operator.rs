@@ -235,7 +235,9 @@ impl Life {
             match client::pass(&self.context, client).await {
                 // A refused client waits for a person.
                 Ok(
-                    End::Gone | End::Stopped | End::Settled(Requeue::Resync(_) | Requeue::Backoff(ErrorClass::User)),
+                    End::Gone
+                    | End::Stopped
+                    | End::Settled(Requeue::Resync(_) | Requeue::ResyncOrAt(..) | Requeue::Backoff(ErrorClass::User)),
                 ) => {
                     return Ok(());
                 }

@@ -1,6 +1,6 @@
 //! The certificates that a provider depends on, as they are now.
 
-use super::{AdminReferences, References, discovery_url};
+use super::{AdminReferences, References, issuer_request};
 use crate::{
     api::provider::OIDCProviderSpec,
     domain::{certificate::CertificateUse, pem::CaBundle},
@@ -49,8 +49,12 @@ fn authorities(references: &References) -> Vec<FoundCertificate> {
 /// Where the issuer and the admin API speak TLS.
 fn addresses(spec: &OIDCProviderSpec) -> (Option<Address>, Option<Address>) {
     let authentik = spec.authentik.as_ref();
-    let issuer = discovery_url(spec)
-        .or(spec.issuer.issuer_url.as_deref())
+    let request = issuer_request(spec);
+    let given = spec.issuer.endpoints.as_ref();
+    let issuer = given
+        .map(|endpoints| endpoints.token.as_str())
+        .or(request.discovery_url)
+        .or(Some(request.issuer).filter(|issuer| !issuer.is_empty()))
         .or(authentik.map(|authentik| authentik.public_url.as_str()));
     let grpc = spec.dex.as_ref().and_then(|dex| dex.grpc.as_ref());
     let admin = match (grpc, &spec.keycloak, authentik) {
