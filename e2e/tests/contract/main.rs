@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod authentik;
+mod by_hand;
 mod dex;
 mod keycloak;
 

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod bad_input;
+mod by_hand;
 mod drift;
 mod effects;
+mod existing;
 mod fields;
 mod held;
 mod ownership;
