@@ -69,6 +69,22 @@ fn plan_domain_and_publish_do_no_io() {
 }
 
 #[test]
+fn what_verify_judges_by_does_no_io() {
+    let pure = [
+        "src/verify/checks.rs",
+        "src/verify/authorization.rs",
+        "src/verify/report.rs",
+    ];
+    let found = lines_with(&["verify"], IO);
+    let wrong: Vec<_> = found
+        .iter()
+        .filter(|line| pure.iter().any(|file| line.starts_with(file)))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(!found.is_empty(), "gather.rs does nothing else");
+}
+
+#[test]
 fn decisions_roll_no_dice() {
     // The one exception makes client secrets, when a controller asks for them.
     let found = lines_with(&["plan", "domain", "publish"], &["rand::", "uuid::"]);

@@ -62,35 +62,29 @@ fn bare(host: &str) -> String {
 
 /// The certificate that the server shows; `None`: it shows none that can be read, within 5 s.
 pub async fn shown(address: &Address) -> Option<Validity> {
-    let chain = chain(address).await?;
-    pem::validity(chain.first()?)
-}
-
-/// All certificates that the server shows, its own first, in DER; as [`shown`].
-pub async fn chain(address: &Address) -> Option<Vec<Vec<u8>>> {
     let witness = Arc::new(Witness::default());
     // A server that wants our certificate hangs up after it has shown its own.
     let _ = tokio::time::timeout(DEADLINE, shake_hands(address, witness.clone())).await;
-    witness.seen.get().cloned()
+    pem::validity(witness.seen.get()?)
 }
 
 /// Believes everything, and remembers it.
 #[derive(Debug, Default)]
 struct Witness {
-    seen: OnceLock<Vec<Vec<u8>>>,
+    /// In DER.
+    seen: OnceLock<Vec<u8>>,
 }
 
 impl ServerCertVerifier for Witness {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let all = std::iter::once(end_entity).chain(intermediates);
-        let _ = self.seen.set(all.map(|certificate| certificate.to_vec()).collect());
+        let _ = self.seen.set(end_entity.to_vec());
         Ok(ServerCertVerified::assertion())
     }
 

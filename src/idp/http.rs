@@ -416,6 +416,15 @@ mod tests {
         assert_eq!(failure(&transport(Some(&other)), &url).await.0, IdpErrorKind::Tls);
     }
 
+    /// Nobody would notice here: so a condition tells of it (`CertificatesValid`). OpenSSL, Go and Java refuse it.
+    #[tokio::test]
+    async fn the_dates_of_a_ca_are_not_looked_at() {
+        let ca = Authority::with("old", |params| params.not_after = date_time_ymd(2020, 1, 1));
+        let port = serve(Some(ca.server(&["localhost"], |_| {})), ok);
+        let answer = get(&transport(Some(&ca)), &format!("https://localhost:{port}/")).await;
+        assert_eq!(answer.unwrap().status, 200);
+    }
+
     #[tokio::test]
     async fn unreachable_servers_are_told_apart() {
         let ca = Authority::new("ours");

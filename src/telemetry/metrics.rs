@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::domain::ResourceName;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -16,6 +15,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+use crate::domain::ResourceName;
 
 /// What a pass was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -463,10 +463,11 @@ fn redirects(status: &OIDCClientStatus, issuer: &IssuerEvidence) -> Check {
     });
     match unclear {
         Some(why) => Check::unknown(NAME, why).hint("browsers use that endpoint: can it be reached from here at all?"),
-        None => Check::ok(
-            NAME,
-            format!("a login begins for {} redirect URIs", issuer.redirects.len()),
-        ),
+        None => {
+            let count = issuer.redirects.len();
+            let uris = if count == 1 { "redirect URI" } else { "redirect URIs" };
+            Check::ok(NAME, format!("a login begins for {count} {uris}"))
+        }
     }
 }
 
