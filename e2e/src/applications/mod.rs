@@ -36,6 +36,9 @@ const READY_BOUND: Duration = Duration::from_secs(60);
 /// What a process still gets to answer after another has taken its place.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
+/// How long it may take to end, before it is killed as the kubelet would.
+const GRACE_PERIOD: Duration = Duration::from_secs(10);
+
 /// Which application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
@@ -92,6 +95,8 @@ impl Program {
                 let mut command = python("uvicorn")?;
                 command.arg("fastapi_app:app").arg("--app-dir").arg(folder);
                 command.args(["--host", &ip, "--port", &port]);
+                // Else it waits for browsers to close their connections.
+                command.args(["--timeout-graceful-shutdown", "1"]);
                 command.arg("--ssl-certfile").arg(&place.certificate);
                 command.arg("--ssl-keyfile").arg(&place.key);
                 Ok(command)
@@ -186,7 +191,10 @@ impl Application {
         let old = std::mem::replace(&mut self.process, process);
         // As `preStop: {sleep: {seconds: 1}}`: what it has begun to answer it may end.
         tokio::time::sleep(LAST_ANSWERS).await;
-        old.terminate(Duration::from_secs(10)).await.map(drop)
+        if old.terminate(GRACE_PERIOD).await.is_err() {
+            old.kill().await?;
+        }
+        Ok(())
     }
 
     /// Which one it is.

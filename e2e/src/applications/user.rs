@@ -126,7 +126,7 @@ impl Application {
     async fn try_log_in(&self, page: &Page, user: &User) -> Result<Outcome> {
         page.go(&self.url()).await?;
         let (login, user_or_error) = match self.program {
-            Program::OAuth2Proxy => ("form[action$='/oauth2/start'] button", "#user, .title"),
+            Program::OAuth2Proxy => ("form[action$='/oauth2/start'] button", "#user, #more-info"),
             Program::Flask | Program::FastApi => ("#login", "#user, #error"),
         };
         page.click(login).await?;

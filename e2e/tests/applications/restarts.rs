@@ -92,13 +92,11 @@ async fn a_stream_of_logins_shows_how_long_none_worked() {
         let gaps = gaps(&attempts);
         ensure!(!gaps.is_empty(), "no login failed");
         ensure!(gaps.iter().all(|gap| gap.began < restart.done), "{gaps:?}");
-        ensure!(
-            failures(&attempts)
-                .iter()
-                .all(|failure| failure.contains("invalid_client")),
-            "{:?}",
-            failures(&attempts)
-        );
+        let failures = failures(&attempts);
+        ensure!(failures[0].contains("invalid_client"), "{failures:?}");
+        // With the Secret its session key was lost: a login that has begun before the restart does not end after it.
+        let expected = |failure: &&str| failure.contains("invalid_client") || failure.contains("mismatching_state");
+        ensure!(failures.iter().all(expected), "{failures:?}");
         Ok(())
     })
     .await;
