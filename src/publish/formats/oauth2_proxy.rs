@@ -47,6 +47,8 @@ fn config(values: &Values<'_>) -> String {
         line("redirect_url", values.redirect_uri()),
         list("provider_ca_files", &values.ca_file),
         list("email_domains", "*"),
+        // Its default, force, has Dex ask for consent at every login, whatever its configuration says.
+        line("approval_prompt", "auto"),
     ];
     if values.pkce {
         lines.push(line("code_challenge_method", "S256"));
