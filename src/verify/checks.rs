@@ -519,15 +519,6 @@ fn audience(status: &OIDCClientStatus, outputs: &Outputs, issuer: &IssuerEvidenc
     }
 }
 
-/// The claim that names a user, where nothing else is said.
-fn username_claim(provider_type: &str) -> &'static str {
-    match provider_type.to_lowercase().as_str() {
-        "dex" => "name",
-        "keycloak" | "authentik" => "preferred_username",
-        _ => "sub",
-    }
-}
-
 fn claims(client: &OIDCClient, issuer: &IssuerEvidence) -> Check {
     let supported = match &issuer.discovery {
         Some(Ok(found)) => found.claims.as_ref(),
@@ -539,7 +530,7 @@ fn claims(client: &OIDCClient, issuer: &IssuerEvidence) -> Check {
             "the discovery document does not say which claims there are (claims_supported)",
         );
     };
-    let username = username_claim(&issuer.provider_type);
+    let username = issuer.username_claim.as_str();
     if !supported.contains(username) {
         return Check::failed(
             CLAIMS,
@@ -649,6 +640,7 @@ mod tests {
                 expected: ISSUER.to_owned(),
                 discovery_url: format!("{ISSUER}/.well-known/openid-configuration"),
                 provider_type: "Dex".to_owned(),
+                username_claim: "name".to_owned(),
                 route: Route {
                     host: "sso.example.com".to_owned(),
                     peer: "sso.example.com".to_owned(),

@@ -86,6 +86,8 @@ pub struct IssuerEvidence {
     pub discovery_url: String,
     /// `Dex`, `Keycloak`, `Authentik`; empty: not known.
     pub provider_type: String,
+    /// The claim that names a user for people; `sub`: not known.
+    pub username_claim: String,
     /// The way there.
     pub route: Route,
     /// The discovery document; `None`: the way there ends before it.

@@ -201,6 +201,14 @@ async fn ask_issuer(
     // The document that applications inside read names the issuer inside.
     let inside = provider.and_then(|provider| provider.spec.issuer.internal.as_ref()?.issuer_url.clone());
     let expected = inside.unwrap_or(expected);
+    let username_claim = match provider {
+        Some(provider) => provider.spec.username_claim(),
+        None => match provider_type.as_str() {
+            "dex" => "name",
+            "keycloak" | "authentik" => "preferred_username",
+            _ => "sub",
+        },
+    };
     let request = IssuerRequest {
         issuer: &expected,
         field: "issuer-uri",
@@ -214,6 +222,7 @@ async fn ask_issuer(
         expected: expected.clone(),
         route: route::walk(&url, limit).await,
         discovery_url: discovery_url.clone(),
+        username_claim: username_claim.to_owned(),
         provider_type,
         discovery: None,
         keys: None,
