@@ -1,29 +1,26 @@
 //! The next thing to do for one OIDCClient. The order of writes is the design's: each step may be the last one that ran.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     checks, conditions, deletion,
     drafts::{self, Context, Credential},
     outputs::{self, Outputs},
+    publishing::{TYPE_CHANGES, delete_output},
     resolve,
     schedule::Schedule,
-    snapshot::{ClientView, Evidence, OutputView, PresentProvider, ProviderView, RemoteView, Snapshot},
-    step::{Move, Need, Note, OutputDraft, OutputKind, Step},
+    snapshot::{Evidence, PresentProvider, ProviderView, RemoteView, Snapshot},
+    step::{Move, Need, Note, OutputKind, Step},
     verdict::{Finding, Requeue, Verdict},
 };
 use crate::{
-    api::{Reason, client::SecretType},
+    api::Reason,
     domain::{
         Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
         ProviderFacts, RemoteDiff, SecretKind,
         model::{FieldChange, RotationCapability, SECRET},
     },
-    publish::{self, Generated},
 };
-
-/// Why a Secret goes that is made anew at once.
-pub(super) const TYPE_CHANGES: &str = "the spec wants another type";
 
 /// Names the next thing to do.
 pub fn next(snapshot: &Snapshot) -> Move {
@@ -121,11 +118,6 @@ pub(super) fn describe(error: &IdpError) -> (Reason, String) {
     )
 }
 
-fn schedule(client: &ClientView) -> Result<Option<Schedule>, Finding> {
-    let rotation = client.spec.rotation();
-    rotation.map(|spec| Schedule::new(spec, &client.uid)).transpose()
-}
-
 /// One pass over an OIDCClient whose provider is ready.
 pub(super) struct Work<'a> {
     pub(super) snapshot: &'a Snapshot,
@@ -135,8 +127,10 @@ pub(super) struct Work<'a> {
     pub(super) desired: DesiredClient,
     requested_scopes: Vec<String>,
     pub(super) mark: Mark,
-    /// The rotation by the clock, where there is one that can be read.
-    pub(super) schedule: Option<Schedule>,
+    /// What the provider makes of the spec.
+    assessment: Assessment,
+    /// The rotation by the clock, where there is one; or why it cannot be read.
+    pub(super) schedule: Result<Option<Schedule>, Finding>,
 }
 
 impl<'a> Work<'a> {
@@ -149,15 +143,19 @@ impl<'a> Work<'a> {
         let desired = resolve::desired(&snapshot.client, &snapshot.settings);
         let requested_scopes = desired.requested_scopes(model.refresh_needs_offline_access());
         let mark = desired.mark.clone();
+        let facts = model.facts_of(&desired.client_id, facts);
+        let client = &snapshot.client;
+        let rotation = client.spec.rotation();
         Self {
             snapshot,
             provider,
-            facts: model.facts_of(&desired.client_id, facts),
+            assessment: model.assess(&desired, &facts),
+            facts,
             model,
             desired,
             requested_scopes,
             mark,
-            schedule: schedule(&snapshot.client).ok().flatten(),
+            schedule: rotation.map(|spec| Schedule::new(spec, &client.uid)).transpose(),
         }
     }
 
@@ -172,21 +170,20 @@ impl<'a> Work<'a> {
     }
 
     fn next(&self) -> Move {
-        let assessment = self.model.assess(&self.desired, &self.facts);
         let by_hand = self.model.made_by_hand();
         let refused = by_hand
             .then(|| checks::by_hand(&self.snapshot.client))
             .flatten()
-            .or_else(|| checks::acceptance(&self.snapshot.client, &self.desired, &assessment))
+            .or_else(|| checks::acceptance(&self.snapshot.client, &self.desired, &self.assessment))
             .or_else(|| checks::ca_bundle(&self.snapshot.client, &self.facts))
-            .or_else(|| schedule(&self.snapshot.client).err());
+            .or_else(|| self.schedule.as_ref().err().cloned());
         if let Some(finding) = refused {
             return self.refused(finding);
         }
         if let Err(finding) = drafts::check(self.context()) {
             return self.refused(finding);
         }
-        if let Some(waiting) = self.wait_for_existing(&assessment) {
+        if let Some(waiting) = self.wait_for_existing() {
             return waiting;
         }
         let Some(found) = &self.snapshot.outputs else {
@@ -195,10 +192,10 @@ impl<'a> Work<'a> {
         let client = &self.snapshot.client;
         let outputs = match outputs::sort(found, &self.mark, &client.secret_name(), &client.config_map_name()) {
             Ok(outputs) => outputs,
-            Err(finding) => return self.outputs_unusable(finding, &assessment),
+            Err(finding) => return self.outputs_unusable(finding),
         };
         if let Some(finding) = &self.snapshot.memory.output_refused {
-            return self.outputs_unusable(finding.clone(), &assessment);
+            return self.outputs_unusable(finding.clone());
         }
         let remote = match &self.snapshot.remote {
             // Nothing is looked at there.
@@ -207,7 +204,7 @@ impl<'a> Work<'a> {
             RemoteView::Unknown => return Move::Look(Need::Remote),
             RemoteView::Failed(error) => {
                 let was_provisioned = client.status.remote.is_some();
-                return failed(error, self.verdict(&assessment, Requeue::Never), was_provisioned);
+                return failed(error, self.verdict(Requeue::Never), was_provisioned);
             }
             RemoteView::Unlisted if client.finalizer && !self.snapshot.memory.finalizer_added => {
                 return Move::Look(Need::FreshRemote);
@@ -261,7 +258,7 @@ impl<'a> Work<'a> {
             return step(Step::AddFinalizer);
         }
         self.bring(&outputs, remote)
-            .unwrap_or_else(|| self.prove_and_settle(&outputs, &assessment, remote.map(|(observed, _)| observed)))
+            .unwrap_or_else(|| self.prove_and_settle(&outputs, remote.map(|(observed, _)| observed)))
     }
 
     /// The steps that bring outputs and client to the spec, in the design's order; `None`: all is there.
@@ -382,95 +379,6 @@ impl<'a> Work<'a> {
         }))
     }
 
-    pub(super) fn secret_up_to_date(&self, outputs: &Outputs<'_>, credential: Option<&Credential>) -> Option<Move> {
-        let seen = outputs.secret?;
-        match self.secret_draft(outputs, &seen.name, credential, Some(seen)) {
-            Ok(draft) => self.up_to_date(seen, draft, outputs.former_secret),
-            Err(finding) => Some(self.unrendered(finding)),
-        }
-    }
-
-    /// The output Secret under `name`, with what was made up for it before.
-    pub(super) fn secret_draft(
-        &self,
-        outputs: &Outputs<'_>,
-        name: &str,
-        credential: Option<&Credential>,
-        seen: Option<&OutputView>,
-    ) -> Result<OutputDraft, Finding> {
-        drafts::secret(self.context(), name, credential, &self.generated(outputs), seen)
-    }
-
-    pub(super) fn create_secret(&self, outputs: &Outputs<'_>, name: &str, credential: Option<&Credential>) -> Move {
-        match self.secret_draft(outputs, name, credential, None) {
-            Ok(draft) => step(Step::CreateOutput { draft, note: None }),
-            Err(finding) => self.unrendered(finding),
-        }
-    }
-
-    /// The values that the operator makes up beside the client secret: those that stand are kept.
-    pub(super) fn generated(&self, outputs: &Outputs<'_>) -> Generated {
-        let wanted = publish::generate::wanted(self.snapshot.client.spec.outputs.as_ref());
-        // While a rotation stands, its values are the desired ones.
-        let staged = outputs.next.as_ref().map(|(staged, _)| *staged);
-        let holder = staged.or(outputs.secret).or(outputs.former_secret);
-        let held = holder.map(outputs::generated).unwrap_or_default();
-        Generated::complete(&wanted, &held, &self.snapshot.supply.seed)
-    }
-
-    /// Is the Secret of the type that the spec wants? Kubernetes changes none.
-    pub(super) fn has_type(&self, seen: &OutputView) -> bool {
-        seen.type_.as_deref().unwrap_or(SecretType::default().as_str()) == self.context().secret_type().as_str()
-    }
-
-    pub(super) fn unrendered(&self, finding: Finding) -> Move {
-        let assessment = self.model.assess(&self.desired, &self.facts);
-        self.outputs_unusable(finding, &assessment)
-    }
-
-    pub(super) fn config_map_up_to_date(&self, outputs: &Outputs<'_>) -> Option<Move> {
-        let draft = match drafts::config_map(self.context(), outputs.config_map) {
-            Ok(draft) => draft,
-            Err(finding) => return Some(self.unrendered(finding)),
-        };
-        match outputs.config_map {
-            None => {
-                let note = (outputs.former_config_map.is_none() && self.was_published())
-                    .then(|| repaired(OutputKind::ConfigMap, &draft.name, "is gone"));
-                Some(step(Step::CreateOutput { draft, note }))
-            }
-            Some(seen) => self.up_to_date(seen, draft, outputs.former_config_map),
-        }
-    }
-
-    fn up_to_date(&self, seen: &OutputView, draft: OutputDraft, former: Option<&OutputView>) -> Option<Move> {
-        let kind = draft.kind;
-        if !drafts::is_as(seen, &draft, &self.mark) {
-            let note = (drafts::was_edited(seen) && self.was_published()).then(|| {
-                let mut note = repaired(kind, &seen.name, "was edited");
-                let lost = outputs::lost(seen);
-                if !lost.is_empty() {
-                    let _ = write!(
-                        note.message,
-                        "; made anew, because nobody knows them any more: {}",
-                        lost.join(", ")
-                    );
-                }
-                note
-            });
-            return Some(step(Step::UpdateOutput {
-                draft,
-                precondition: drafts::seen_version(seen),
-                note,
-            }));
-        }
-        former.map(|former| delete_output(kind, former, "the spec names another"))
-    }
-
-    pub(super) fn was_published(&self) -> bool {
-        self.snapshot.client.status.binding.is_some()
-    }
-
     /// The provider's id of the client, which not every list shows.
     fn remote_id(&self, observed: &ObservedClient) -> String {
         match &self.snapshot.client.status.remote {
@@ -480,13 +388,8 @@ impl<'a> Work<'a> {
     }
 
     /// Everything stands: tries the credentials where that is due, and reports.
-    fn prove_and_settle(
-        &self,
-        outputs: &Outputs<'_>,
-        assessment: &Assessment,
-        remote: Option<&ObservedClient>,
-    ) -> Move {
-        let mut verdict = self.verdict(assessment, Requeue::Resync(self.provider.resync));
+    fn prove_and_settle(&self, outputs: &Outputs<'_>, remote: Option<&ObservedClient>) -> Move {
+        let mut verdict = self.verdict(Requeue::Resync(self.provider.resync));
         let client_id = &self.desired.client_id;
         let disabled = remote.is_some_and(|observed| observed.disabled);
         verdict.provisioned = Some(if disabled {
@@ -585,7 +488,7 @@ impl<'a> Work<'a> {
     }
 
     /// What is known once the provider accepts the spec.
-    pub(super) fn verdict(&self, assessment: &Assessment, requeue: Requeue) -> Verdict {
+    pub(super) fn verdict(&self, requeue: Requeue) -> Verdict {
         let mut verdict = Verdict::new(requeue);
         verdict.provider_resolved = Some(Finding::yes(
             Reason::Resolved,
@@ -594,7 +497,7 @@ impl<'a> Work<'a> {
                 self.snapshot.client.provider()
             ),
         ));
-        let open = checks::not_enforced(assessment);
+        let open = checks::not_enforced(&self.assessment);
         verdict.accepted = Some(if open.is_empty() {
             Finding::yes(Reason::Accepted, "The provider can do what the spec asks for")
         } else {
@@ -606,7 +509,7 @@ impl<'a> Work<'a> {
                 ),
             )
         });
-        verdict.facts.enforcement = Some(assessment.enforcement.clone());
+        verdict.facts.enforcement = Some(self.assessment.enforcement.clone());
         self.describe_client(&mut verdict);
         verdict
     }
@@ -647,7 +550,7 @@ impl<'a> Work<'a> {
     }
 
     fn refusal(&self, finding: Finding) -> Verdict {
-        let mut verdict = self.verdict(&Assessment::default(), Requeue::Backoff(ErrorClass::User));
+        let mut verdict = self.verdict(Requeue::Backoff(ErrorClass::User));
         verdict.facts.enforcement = None;
         verdict.stalled = Some((finding.reason, finding.message.clone()));
         verdict.accepted = Some(finding);
@@ -655,14 +558,14 @@ impl<'a> Work<'a> {
         verdict
     }
 
-    fn outputs_unusable(&self, finding: Finding, assessment: &Assessment) -> Move {
+    pub(super) fn outputs_unusable(&self, finding: Finding) -> Move {
         let waiting = finding.reason == Reason::WaitingForGarbageCollection;
         let class = if waiting {
             ErrorClass::Transient
         } else {
             ErrorClass::User
         };
-        let mut verdict = self.verdict(assessment, Requeue::Backoff(class));
+        let mut verdict = self.verdict(Requeue::Backoff(class));
         let why = (finding.reason, finding.message.clone());
         if waiting {
             verdict.reconciling = Some(why)
@@ -695,23 +598,6 @@ impl<'a> Work<'a> {
         let secret = outputs.secret.filter(|_| !published)?;
         let ours = secret.ownership(&self.mark) == super::snapshot::OutputOwnership::Ours;
         ours.then(|| delete_output(OutputKind::Secret, secret, "its client was never made"))
-    }
-}
-
-pub(super) fn delete_output(kind: OutputKind, seen: &OutputView, why: &'static str) -> Move {
-    step(Step::DeleteOutput {
-        kind,
-        name: seen.name.clone(),
-        precondition: drafts::seen_object(seen),
-        why,
-    })
-}
-
-pub(super) fn repaired(kind: OutputKind, name: &str, what: &str) -> Note {
-    Note {
-        warning: true,
-        reason: Reason::OutputRepaired,
-        message: format!("{kind} {name} {what}; it was written again"),
     }
 }
 

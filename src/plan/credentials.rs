@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use super::{
-    client::{TYPE_CHANGES, Work, delete_output, settled, step},
+    client::{Work, settled, step},
     conditions,
     drafts::{self, Credential},
     outputs::{self, Outputs},
+    publishing::{TYPE_CHANGES, delete_output},
     snapshot::{Evidence, OutputView},
     step::{Move, Need, Note, OutputKind, Step},
     verdict::{Finding, Requeue, Tried},
@@ -142,7 +143,7 @@ impl Work<'_> {
     /// When the client secret is rotated by the clock; `None`: not at all. One that nobody knows the age of is old.
     pub(super) fn next_rotation(&self, credential: &Credential) -> Option<jiff::Timestamp> {
         let made = credential.rotated_at.as_deref().and_then(|time| time.parse().ok());
-        let schedule = self.schedule.as_ref()?;
+        let schedule = self.schedule.as_ref().ok()?.as_ref()?;
         Some(made.map_or(jiff::Timestamp::UNIX_EPOCH, |made| schedule.due(made)))
     }
 
@@ -195,8 +196,7 @@ impl Work<'_> {
             _ if disabled => {}
             None => return self.prove(credential),
             Some(Proof::Disproven) => {
-                let assessment = self.model.assess(&self.desired, &self.facts);
-                let mut verdict = self.verdict(&assessment, Requeue::Backoff(ErrorClass::Auth));
+                let mut verdict = self.verdict(Requeue::Backoff(ErrorClass::Auth));
                 let refused = self.refused_credentials();
                 // By hand, only a person can go on.
                 verdict.reconciling = (!self.model.made_by_hand()).then(|| (refused.reason, refused.message.clone()));
@@ -211,7 +211,7 @@ impl Work<'_> {
         }
         let draft = match self.secret_draft(outputs, target, Some(credential), output) {
             Ok(draft) => draft,
-            Err(finding) => return self.unrendered(finding),
+            Err(finding) => return self.outputs_unusable(finding),
         };
         let note = self
             .tell_of_existing(credential, output, target)

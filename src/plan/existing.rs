@@ -4,10 +4,11 @@
 //! it holds. What is found in it is never pushed to the provider.
 
 use super::{
-    client::{Work, delete_output, repaired, settled},
+    client::{Work, settled},
     conditions,
     drafts::Credential,
     outputs::{self, Outputs},
+    publishing::{delete_output, repaired},
     snapshot::{Evidence, ExistingSecret, ExistingView, OutputView},
     step::{Move, Need, Note, OutputKind},
     verdict::{Finding, Requeue},
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     api::{Reason, client::ExistingSecretReference},
     domain::{
-        Assessment, ClientSecret, ErrorClass, ObservedClient, SecretKind,
+        ClientSecret, ErrorClass, ObservedClient, SecretKind,
         vocabulary::{ANNOTATION_SECRET_DIGEST, CREDENTIAL_CLIENT, LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGED_BY},
     },
 };
@@ -104,13 +105,13 @@ impl Work<'_> {
     }
 
     /// Looks at the user's Secret. While it cannot be used, nothing is invented, and nothing is changed.
-    pub(super) fn wait_for_existing(&self, assessment: &Assessment) -> Option<Move> {
+    pub(super) fn wait_for_existing(&self) -> Option<Move> {
         let reference = self.snapshot.client.spec.existing_secret_ref()?;
         if matches!(self.snapshot.existing, ExistingView::Unknown) {
             return Some(Move::Look(Need::ExistingSecret));
         }
         let finding = judge(reference, &self.snapshot.existing).err()?;
-        let mut verdict = self.verdict(assessment, Requeue::Backoff(ErrorClass::User));
+        let mut verdict = self.verdict(Requeue::Backoff(ErrorClass::User));
         let why = (finding.reason, finding.message.clone());
         // What is missing may be on its way (External Secrets); all else needs a person.
         if finding.reason == Reason::SecretNotFound {

@@ -15,6 +15,7 @@ pub mod drafts;
 pub mod existing;
 pub mod outputs;
 pub mod provider;
+mod publishing;
 pub mod rehearsal;
 pub mod resolve;
 pub mod retry;
