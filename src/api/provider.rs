@@ -159,6 +159,13 @@ pub struct IssuerEndpoints {
     pub end_session: Option<String>,
 }
 
+impl Issuer {
+    /// The issuer of tokens that are fetched inside the cluster, where that is another one.
+    pub fn internal_issuer_url(&self) -> Option<&str> {
+        self.internal.as_ref()?.issuer_url.as_deref()
+    }
+}
+
 /// The way to the issuer inside the cluster. Tokens carry `issuerURL` all the same, unless it has an `issuerURL` of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -241,12 +241,7 @@ async fn look_at_issuer(
     } else {
         read_issuer(metrics, &object.spec, &http).await?
     };
-    let internal_issuer = object
-        .spec
-        .issuer
-        .internal
-        .as_ref()
-        .and_then(|internal| internal.issuer_url.clone());
+    let internal_issuer = object.spec.issuer.internal_issuer_url().map(str::to_owned);
     let ca = references.issuer.as_ref().ok().and_then(|trust| trust.bundle.as_ref());
     Ok(ProviderFacts {
         provider_type: object.spec.type_.as_str(),

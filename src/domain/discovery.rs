@@ -156,6 +156,13 @@ fn mismatch_hint(expected: &str, found: &str) -> &'static str {
     }
 }
 
+/// Where the discovery document of an issuer lies unless it is said otherwise: a trailing slash is taken off the issuer (OpenID
+/// Connect Discovery 1.0, section 4).
+pub fn well_known(issuer: &str) -> String {
+    let base = issuer.strip_suffix('/').unwrap_or(issuer);
+    format!("{base}/.well-known/openid-configuration")
+}
+
 /// Reads a discovery document.
 ///
 /// # Errors

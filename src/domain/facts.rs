@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
+use super::client::SignatureAlgorithm;
+
 /// The endpoints that applications use (OIDC Discovery 1.0, section 3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
@@ -80,6 +82,13 @@ pub struct ProviderFacts {
     pub scopes: Option<BTreeSet<String>>,
     /// The server's version, where the admin API tells it.
     pub server_version: Option<String>,
+}
+
+impl Discovery {
+    /// Does the issuer say how it signs ID tokens, and not with this? One that says nothing excludes nothing.
+    pub fn excludes(&self, algorithm: SignatureAlgorithm) -> bool {
+        !self.signing_algorithms.is_empty() && !self.signing_algorithms.contains(algorithm.as_str())
+    }
 }
 
 impl ProviderFacts {

@@ -63,6 +63,22 @@ pub struct Capabilities {
     pub fields: BTreeMap<String, Support>,
 }
 
+impl Capabilities {
+    /// From the names of fields as they stand in the spec.
+    pub fn new(
+        rotation: RotationCapability,
+        bulk_list: bool,
+        fields: impl IntoIterator<Item = (&'static str, Support)>,
+    ) -> Self {
+        let fields = fields.into_iter();
+        Self {
+            rotation,
+            bulk_list,
+            fields: fields.map(|(field, support)| (field.to_owned(), support)).collect(),
+        }
+    }
+}
+
 /// A field that cannot work at this provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsupported {

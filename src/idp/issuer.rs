@@ -4,7 +4,7 @@ use super::http::{Answer, HttpClient};
 pub use crate::domain::discovery::IssuerError;
 use crate::domain::{
     Discovery, JsonWebKeySummary,
-    discovery::{Expected, parse_discovery, parse_jwks},
+    discovery::{Expected, parse_discovery, parse_jwks, well_known},
 };
 
 /// Which issuer, and how strictly.
@@ -21,15 +21,10 @@ pub struct IssuerRequest<'a> {
 }
 
 impl IssuerRequest<'_> {
-    /// Where the document is read: OpenID Connect Discovery 1.0, section 4, takes a trailing slash off the issuer.
+    /// Where the document is read.
     pub fn url(&self) -> String {
-        self.discovery_url.map_or_else(
-            || {
-                let base = self.issuer.strip_suffix('/').unwrap_or(self.issuer);
-                format!("{base}/.well-known/openid-configuration")
-            },
-            str::to_owned,
-        )
+        self.discovery_url
+            .map_or_else(|| well_known(self.issuer), str::to_owned)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Generated, Material, ca_bundle};
 use crate::{
     api::{client::CaBundlePolicy, common::CA_BUNDLE_KEY},
-    domain::{ClientSecret, Pkce, facts::Endpoints},
+    domain::{ClientSecret, Pkce, discovery::well_known, facts::Endpoints},
 };
 
 /// Where applications mount the ConfigMap unless `outputs.mountPath` says otherwise.
@@ -24,6 +24,8 @@ pub struct Values<'a> {
     pub issuer: &'a str,
     /// What tokens carry that are fetched inside the cluster, where that is another issuer; else empty.
     pub internal_issuer: &'a str,
+    /// What tokens carry that are fetched inside the cluster.
+    pub issuer_inside: &'a str,
     /// The discovery document; empty where the provider has none that can be reached.
     pub discovery_url: &'a str,
     /// The endpoints that applications use.
@@ -59,10 +61,6 @@ impl<'a> Values<'a> {
             .spec
             .and_then(|outputs| outputs.mount_path.as_deref())
             .unwrap_or(DEFAULT_MOUNT_PATH);
-        let well_known = format!(
-            "{}/.well-known/openid-configuration",
-            discovery.issuer.trim_end_matches('/')
-        );
         let policy = material
             .spec
             .and_then(|outputs| outputs.config_map.as_ref()?.ca_bundle)
@@ -77,6 +75,7 @@ impl<'a> Values<'a> {
                 .map_or("", ClientSecret::expose),
             issuer: facts.public_issuer(),
             internal_issuer: facts.internal_issuer.as_deref().unwrap_or_default(),
+            issuer_inside: facts.internal_issuer(),
             discovery_url: &discovery.url,
             endpoints: &discovery.endpoints,
             scopes: material.requested_scopes,
@@ -92,22 +91,13 @@ impl<'a> Values<'a> {
             insecure_endpoints: facts.insecure_endpoints_allowed,
             pkce: desired.pkce == Pkce::Required || discovery.code_challenge_methods.contains(S256),
             generated: material.generated,
-            standard_discovery: discovery.url == well_known,
+            standard_discovery: discovery.url == well_known(&discovery.issuer),
         }
     }
 
     /// The issuer without a slash at its end, as some applications want it.
     pub fn issuer_no_slash(&self) -> &'a str {
         self.issuer.trim_end_matches('/')
-    }
-
-    /// The issuer of tokens that applications inside the cluster fetch.
-    pub fn issuer_inside(&self) -> &'a str {
-        if self.internal_issuer.is_empty() {
-            self.issuer
-        } else {
-            self.internal_issuer
-        }
     }
 
     /// The first redirect URI.

@@ -199,8 +199,8 @@ async fn ask_issuer(
         (None, given) => given.clone().unwrap_or_default(),
     };
     // The document that applications inside read names the issuer inside.
-    let inside = provider.and_then(|provider| provider.spec.issuer.internal.as_ref()?.issuer_url.clone());
-    let expected = inside.unwrap_or(expected);
+    let inside = provider.and_then(|provider| provider.spec.issuer.internal_issuer_url());
+    let expected = inside.map_or(expected, str::to_owned);
     let username_claim = match provider {
         Some(provider) => provider.spec.username_claim(),
         None => match provider_type.as_str() {

@@ -73,8 +73,7 @@ pub fn allows(spec: &OIDCProviderSpec, part: InsecurePart) -> bool {
 pub fn issuer_request(spec: &OIDCProviderSpec) -> IssuerRequest<'_> {
     let issuer = &spec.issuer;
     let internal = issuer.internal.as_ref();
-    let internal_issuer = internal.and_then(|internal| internal.issuer_url.as_deref());
-    let (expected, field, public_document) = match internal_issuer {
+    let (expected, field, public_document) = match issuer.internal_issuer_url() {
         Some(url) => (url, "issuer.internal.issuerURL", None),
         None => (
             issuer.issuer_url.as_deref().unwrap_or_default(),

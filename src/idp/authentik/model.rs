@@ -127,14 +127,7 @@ impl Model for AuthentikModel {
             ("claims", Support::PerClient),
             ("tokenLifetimes", Support::PerClient),
         ];
-        Capabilities {
-            rotation: RotationCapability::Atomic,
-            bulk_list: true,
-            fields: fields
-                .into_iter()
-                .map(|(field, support)| (field.to_owned(), support))
-                .collect(),
-        }
+        Capabilities::new(RotationCapability::Atomic, true, fields)
     }
 
     /// Since 2024.2.
@@ -264,10 +257,8 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
         };
         note("claims", format!("{}: authentik {why}", claim.name));
     }
-    let algorithms = &facts.discovery.signing_algorithms;
     if let Some(algorithm) = desired.id_token_alg
-        && !algorithms.is_empty()
-        && !algorithms.contains(algorithm.as_str())
+        && facts.discovery.excludes(algorithm)
     {
         note(
             "idTokenSignedResponseAlg",

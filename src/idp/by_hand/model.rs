@@ -35,14 +35,8 @@ const FIELDS: [&str; 16] = [
 
 impl Model for ByHandModel {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            rotation: RotationCapability::Manual,
-            bulk_list: false,
-            fields: FIELDS
-                .into_iter()
-                .map(|field| (field.to_owned(), Support::Unsupported))
-                .collect(),
-        }
+        let fields = FIELDS.map(|field| (field, Support::Unsupported));
+        Capabilities::new(RotationCapability::Manual, false, fields)
     }
 
     fn made_by_hand(&self) -> bool {
@@ -110,16 +104,14 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
             ),
         );
     }
-    let algorithms = &facts.discovery.signing_algorithms;
     if let Some(algorithm) = desired.id_token_alg
-        && !algorithms.is_empty()
-        && !algorithms.contains(algorithm.as_str())
+        && facts.discovery.excludes(algorithm)
     {
         note(
             "idTokenSignedResponseAlg",
             format!(
                 "this issuer signs with {}, not {}",
-                offered(algorithms),
+                offered(&facts.discovery.signing_algorithms),
                 algorithm.as_str()
             ),
         );

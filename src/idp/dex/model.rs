@@ -47,14 +47,7 @@ impl Model for DexModel {
             ("webOrigins", Support::ProviderWide),
             ("tokenLifetimes", Support::ProviderWide),
         ];
-        Capabilities {
-            rotation: RotationCapability::Recreate,
-            bulk_list: true,
-            fields: fields
-                .into_iter()
-                .map(|(field, support)| (field.to_owned(), support))
-                .collect(),
-        }
+        Capabilities::new(RotationCapability::Recreate, true, fields)
     }
 
     fn assess(&self, desired: &DesiredClient, facts: &ProviderFacts) -> Assessment {
@@ -160,8 +153,7 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
         );
     }
     if let Some(algorithm) = desired.id_token_alg
-        && !discovery.signing_algorithms.is_empty()
-        && !discovery.signing_algorithms.contains(algorithm.as_str())
+        && discovery.excludes(algorithm)
     {
         let offered = discovery
             .signing_algorithms

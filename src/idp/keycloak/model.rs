@@ -96,14 +96,8 @@ impl Model for KeycloakModel {
             "claims",
             "tokenLifetimes",
         ];
-        Capabilities {
-            rotation: RotationCapability::Atomic,
-            bulk_list: true,
-            fields: fields
-                .into_iter()
-                .map(|field| (field.to_owned(), Support::PerClient))
-                .collect(),
-        }
+        let fields = fields.map(|field| (field, Support::PerClient));
+        Capabilities::new(RotationCapability::Atomic, true, fields)
     }
 
     /// Never: there it means sessions that outlive the logout.
@@ -199,8 +193,7 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
         }
     }
     if let Some(algorithm) = desired.id_token_alg
-        && !facts.discovery.signing_algorithms.is_empty()
-        && !facts.discovery.signing_algorithms.contains(algorithm.as_str())
+        && facts.discovery.excludes(algorithm)
     {
         note(
             "idTokenSignedResponseAlg",

@@ -24,11 +24,11 @@ impl Format for Dploy {
     fn config_map(&self, values: &Values<'_>) -> Entries {
         let mut entries = vec![
             ("jwksURL", values.endpoints.jwks.clone()),
-            ("jwtIssuer", values.issuer_inside().to_owned()),
+            ("jwtIssuer", values.issuer_inside.to_owned()),
             ("jwtAudience", values.client_id.to_owned()),
             ("jwtUsernameClaim", values.username_claim.to_owned()),
             ("oidcClientID", values.client_id.to_owned()),
-            ("oidcIssuer", values.issuer_inside().trim_end_matches('/').to_owned()),
+            ("oidcIssuer", values.issuer_inside.trim_end_matches('/').to_owned()),
             ("oidcRedirectURL", values.redirect_uri().to_owned()),
         ];
         // Browsers go there; all that is checked inside is the issuer inside.
