@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
@@ -23,7 +23,6 @@ use crate::{
     domain::{
         ClientSecret, Endpoints, GrantType, IdpError, IdpErrorKind, Proof, ResourceName, TokenEndpointAuthMethod,
         pem::CaBundle,
-        vocabulary::{ANNOTATION_SECRET_DIGEST, KEY_CLIENT_SECRET},
     },
     idp::{
         Credentials, Transport,
@@ -35,15 +34,6 @@ use crate::{
     plan::snapshot::ClientView,
     telemetry::metrics::Metrics,
 };
-
-/// Where formats keep the client secret, for a Secret without its digest.
-const SECRET_KEYS: [&str; 5] = [
-    KEY_CLIENT_SECRET,
-    "OIDC_CLIENT_SECRET",
-    "OAUTH2_PROXY_CLIENT_SECRET",
-    "oidcClientSecret",
-    "clientSecret",
-];
 
 /// Steps at the authorization endpoint: one to it, and one on (Dex).
 const MAX_STEPS: usize = 2;
@@ -165,19 +155,11 @@ fn ca(map: &ConfigMap) -> Option<Result<CaBundle, crate::domain::pem::PemError>>
     Some(CaBundle::parse(&text))
 }
 
-/// The client secret, under whatever key a format or a template put it, and whether it is the one that the operator wrote.
+/// The client secret, and whether it is the one that the operator wrote; read as the operator reads it.
 fn client_secret(secret: &Secret) -> Option<(ClientSecret, bool)> {
-    let digest = secret.annotations().get(ANNOTATION_SECRET_DIGEST);
-    let keys = secret.data.iter().flatten().map(|(key, _)| key.as_str());
-    let as_written = keys
-        .filter_map(|key| text(secret, key))
-        .map(ClientSecret::new)
-        .find(|value| digest == Some(&value.digest()));
-    let by_name = || SECRET_KEYS.into_iter().find_map(|key| text(secret, key));
-    match as_written {
-        Some(value) => Some((value, true)),
-        None => by_name().map(|value| (ClientSecret::new(value), false)),
-    }
+    let output = gather::secret(secret.clone());
+    let as_written = output.intact_secret().is_some();
+    output.client_secret().map(|value| (value, as_written))
 }
 
 /// What every discovery document may say besides what the operator needs of it.
