@@ -248,6 +248,21 @@ impl<P: Idp> Scene<'_, P> {
         Api::namespaced(self.kube.clone(), K::home(self))
     }
 
+    /// The application's users make Secret `by-hand`, or change it: a client secret under `key`, labelled for that.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub async fn users_secret(&self, key: &str, value: &str) -> Result<DynamicObject> {
+        let labels = json!({"oidc-operator.io/credential": "client"});
+        self.apply(json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "by-hand", "namespace": self.app, "labels": labels},
+            "stringData": {key: value},
+        }))
+        .await
+    }
+
     /// Server-side apply of any object, as `kubectl apply --server-side` does it.
     ///
     /// # Errors

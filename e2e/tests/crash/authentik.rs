@@ -15,7 +15,7 @@ use oidc_operator_e2e::{
 use serde_json::{Value, json};
 
 use crate::{
-    loops::{Interference, NAME, Run, SECRET, SOON, Scenario, crash_loop, every_death_of},
+    loops::{Interference, NAME, Run, SOON, Scenario, crash_loop, every_death_of},
     operator::Death,
     requests::{Cut, every_request},
     server::{Server, Shown, Subject},
@@ -230,10 +230,7 @@ crash_loop!(
 
 crash_loop!(
     deleted_secret, {}, made: true,
-    |run| Box::pin(async move {
-        run.secrets().delete(SECRET, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete_secret()),
     ["create-next", "update-remote", "prove", "create-secret", "delete-secret"]
 );
 

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::{
-    loops::{NAME, Run, SECRET, SOON, crash_loop, with_users_secret},
+    loops::{NAME, Run, SOON, crash_loop, with_users_secret},
     operator::{Death, Life},
     server::{Server, Shown, Subject},
     stage,
@@ -127,10 +127,7 @@ crash_loop!(
 
 crash_loop!(
     deleted_secret, {}, made: true,
-    |run| Box::pin(async move {
-        run.secrets().delete(SECRET, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete_secret()),
     ["create-next", "delete-remote", "create-remote", "prove", "create-secret", "delete-secret"]
 );
 
@@ -170,8 +167,7 @@ crash_loop!(
     |run| Box::pin(async move {
         run.rotate("1").await?;
         run.live(Death::After(0)).await?;
-        run.secrets().delete(SECRET, &DeleteParams::default()).await?;
-        Ok(())
+        run.delete_secret().await
     }),
     ["delete-remote", "create-remote", "prove", "create-secret", "delete-secret"]
 );
@@ -199,10 +195,7 @@ crash_loop!(
 
 crash_loop!(
     existing_secret_set, {}, made: true,
-    |run| Box::pin(async move {
-        run.users_secret("made-by-hand-once").await?;
-        run.change(with_users_secret()).await
-    }),
+    |run| Box::pin(run.refer_to_users_secret()),
     ["delete-remote", "create-remote", "prove", "update-secret"]
 );
 
@@ -230,8 +223,7 @@ crash_loop!(
     |run| Box::pin(async move {
         run.edit_secret(json!({"stringData": {"client-secret": "guessed"}})).await?;
         run.live(Death::After(0)).await?;
-        run.users_secret("made-by-hand-once").await?;
-        run.change(with_users_secret()).await
+        run.refer_to_users_secret().await
     }),
     ["delete-secret", "delete-remote", "create-remote", "prove", "update-secret"]
 );

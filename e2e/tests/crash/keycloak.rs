@@ -12,7 +12,7 @@ use oidc_operator_e2e::{
 use serde_json::{Value, json};
 
 use crate::{
-    loops::{NAME, SECRET, crash_loop, with_users_secret},
+    loops::{NAME, crash_loop, with_users_secret},
     operator::Death,
     server::{Server, Shown, Subject},
     stage,
@@ -167,10 +167,7 @@ crash_loop!(
 
 crash_loop!(
     deleted_secret, {}, made: true,
-    |run| Box::pin(async move {
-        run.secrets().delete(SECRET, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete_secret()),
     ["create-next", "update-remote", "prove", "create-secret", "delete-secret"]
 );
 
@@ -204,8 +201,7 @@ crash_loop!(
     |run| Box::pin(async move {
         run.rotate("1").await?;
         run.live(Death::After(0)).await?;
-        run.secrets().delete(SECRET, &DeleteParams::default()).await?;
-        Ok(())
+        run.delete_secret().await
     }),
     ["update-remote", "prove", "create-secret", "delete-secret"]
 );
@@ -233,10 +229,7 @@ crash_loop!(
 
 crash_loop!(
     existing_secret_set, {}, made: true,
-    |run| Box::pin(async move {
-        run.users_secret("made-by-hand-once").await?;
-        run.change(with_users_secret()).await
-    }),
+    |run| Box::pin(run.refer_to_users_secret()),
     ["update-remote", "prove", "update-secret"]
 );
 
@@ -264,8 +257,7 @@ crash_loop!(
     |run| Box::pin(async move {
         run.edit_secret(json!({"stringData": {"client-secret": "guessed"}})).await?;
         run.live(Death::After(0)).await?;
-        run.users_secret("made-by-hand-once").await?;
-        run.change(with_users_secret()).await
+        run.refer_to_users_secret().await
     }),
     ["delete-secret", "update-remote", "prove", "update-secret"]
 );

@@ -7,7 +7,7 @@ use futures::future::{BoxFuture, LocalBoxFuture};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use oidc_operator::{api::OIDCClient, domain::ResourceName};
 use oidc_operator_e2e::wait::eventually;
@@ -130,6 +130,18 @@ impl<P: Server> Run<P> {
         });
         let params = PatchParams::apply("crash").force();
         self.secrets().patch("by-hand", &params, &Patch::Apply(secret)).await?;
+        Ok(())
+    }
+
+    /// The user makes a Secret, and has the client use it.
+    pub(crate) async fn refer_to_users_secret(&self) -> Result<()> {
+        self.users_secret("made-by-hand-once").await?;
+        self.change(with_users_secret()).await
+    }
+
+    /// Somebody deletes the output Secret.
+    pub(crate) async fn delete_secret(&self) -> Result<()> {
+        self.secrets().delete(SECRET, &DeleteParams::default()).await?;
         Ok(())
     }
 

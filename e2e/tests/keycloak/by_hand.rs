@@ -57,20 +57,6 @@ async fn scene(prefix: &str, provider: impl FnOnce(&Realm) -> Value) -> Result<S
     Stage::shared().await?.scene_at(realm, prefix, patch).await
 }
 
-async fn users_secret(scene: &Scene<'_, ByHand>, value: &str) -> Result<()> {
-    let secret = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": "by-hand",
-            "namespace": scene.app,
-            "labels": {"oidc-operator.io/credential": "client"},
-        },
-        "stringData": {"clientSecret": value},
-    });
-    scene.apply(secret).await.map(drop)
-}
-
 fn spec() -> Value {
     json!({"clientID": CLIENT_ID, "credentials": {"existingSecretRef": {"name": "by-hand"}}})
 }
@@ -106,7 +92,7 @@ async fn credentials_come_in_and_outputs_go_out() {
             ensure!(message.contains(told), "{message}");
         }
 
-        users_secret(&scene, ONCE).await?;
+        scene.users_secret("clientSecret", ONCE).await?;
         scene.ready_client("shop", spec()).await?;
         verified(&scene, "True", "Verified").await?;
         scene
@@ -125,7 +111,7 @@ async fn credentials_come_in_and_outputs_go_out() {
         );
 
         // A secret that it does not have there: told, and not written over the one that works.
-        users_secret(&scene, "not-what-it-has-there").await?;
+        scene.users_secret("clientSecret", "not-what-it-has-there").await?;
         verified(&scene, "False", "CredentialsRefused").await?;
         assert_eq!(scene.secret("shop-oidc").await?["client-secret"], ONCE);
         ensure!(
@@ -135,7 +121,7 @@ async fn credentials_come_in_and_outputs_go_out() {
 
         // It has another one there.
         realm.update_client(CLIENT_ID, &json!({"secret": AGAIN})).await?;
-        users_secret(&scene, AGAIN).await?;
+        scene.users_secret("clientSecret", AGAIN).await?;
         eventually("the new secret", SOON, async || {
             ensure!(scene.secret("shop-oidc").await?["client-secret"] == AGAIN);
             Ok(())
@@ -181,7 +167,7 @@ async fn endpoints_by_hand() {
             .await?;
         scene.ask::<OIDCProvider>(ByHand::NAME, "now").await?;
 
-        users_secret(&scene, ONCE).await?;
+        scene.users_secret("clientSecret", ONCE).await?;
         scene.ready_client("shop", spec()).await?;
         let message = verified(&scene, "Unknown", "ProofUnavailable").await?;
         ensure!(message.contains("Log in to see"), "{message}");
@@ -191,7 +177,7 @@ async fn endpoints_by_hand() {
         assert_eq!(map["token-uri"], realm.token_endpoint());
         ensure!(!map.contains_key("end-session-uri"), "{map:?}");
 
-        users_secret(&scene, "not-what-it-has-there").await?;
+        scene.users_secret("clientSecret", "not-what-it-has-there").await?;
         verified(&scene, "False", "CredentialsRefused").await?;
 
         let read = realm.requests_since(mark).await?;

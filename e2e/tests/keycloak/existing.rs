@@ -1,31 +1,17 @@
 //! A client secret of the user's own (`credentials.existingSecretRef`), at Keycloak.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use oidc_operator::api::OIDCClient;
 use oidc_operator_e2e::case;
 use serde_json::json;
 
 use crate::{
-    held::{Held, Scene, accepted, becomes, told},
+    held::{Held, accepted, becomes, told},
     scene,
 };
 
 const ONCE: &str = "made by hand: ~!@#$%^&*()_+ once";
 const AGAIN: &str = "made-by-hand-again";
-
-async fn users_secret(scene: &Scene<'_>, value: &str) -> Result<()> {
-    let secret = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": "by-hand",
-            "namespace": scene.app,
-            "labels": {"oidc-operator.io/credential": "client"},
-        },
-        "stringData": {"secret": value},
-    });
-    scene.apply(secret).await.map(drop)
-}
 
 /// Set where a generated secret was, changed, drifted at Keycloak, removed: the output Secret, Keycloak and the proof follow.
 #[tokio::test]
@@ -36,7 +22,7 @@ async fn the_users_secret_is_set_and_kept() {
         let generated = Held::of(&scene, "shop").await?;
         let id = generated.client_id().to_owned();
 
-        users_secret(&scene, ONCE).await?;
+        scene.users_secret("secret", ONCE).await?;
         let spec = json!({"credentials": {"existingSecretRef": {"name": "by-hand", "key": "secret"}}});
         scene.ready_client("shop", spec).await?;
         let held = Held::of(&scene, "shop").await?;
@@ -49,7 +35,7 @@ async fn the_users_secret_is_set_and_kept() {
         );
         told(&scene, "shop", "SecretReplaced", &["shop-oidc"]).await?;
 
-        users_secret(&scene, AGAIN).await?;
+        scene.users_secret("secret", AGAIN).await?;
         let held = becomes(&scene, "shop", "the new secret", |now| now.client_secret() == AGAIN).await?;
         held.works(&scene).await?;
         ensure!(!accepted(&scene, ONCE, &id).await?, "the former one is still good");

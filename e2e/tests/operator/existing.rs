@@ -19,19 +19,20 @@ fn reference() -> Value {
 }
 
 /// The user makes the Secret, or changes it; gives its resourceVersion.
-async fn users_secret(scene: &Scene<'_>, labels: Value, value: &str) -> Result<String> {
-    let secret = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "by-hand", "namespace": scene.app, "labels": labels},
-        "stringData": {"clientSecret": value},
-    });
-    let applied = scene.apply(secret).await?;
+async fn labelled(scene: &Scene<'_>, value: &str) -> Result<String> {
+    let applied = scene.users_secret("clientSecret", value).await?;
     applied.metadata.resource_version.context("no resourceVersion")
 }
 
-async fn labelled(scene: &Scene<'_>, value: &str) -> Result<String> {
-    users_secret(scene, json!({"oidc-operator.io/credential": "client"}), value).await
+/// The same without a label.
+async fn unlabelled(scene: &Scene<'_>, value: &str) -> Result<()> {
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "by-hand", "namespace": scene.app},
+        "stringData": {"clientSecret": value},
+    });
+    scene.apply(secret).await.map(drop)
 }
 
 async fn published(scene: &Scene<'_>, reason: &str) -> Result<String> {
@@ -59,7 +60,7 @@ async fn it_is_waited_for_followed_and_never_written() {
         let scene = stage.scene("existing").await?;
 
         // Nothing is made until it can be used; each change of a labelled Secret is seen at once.
-        users_secret(&scene, json!({}), ONCE).await?;
+        unlabelled(&scene, ONCE).await?;
         scene.client("shop", reference()).await?;
         let message = published(&scene, "SecretNotLabelled").await?;
         tells(&message, &["by-hand", "oidc-operator.io/credential: client"])?;
