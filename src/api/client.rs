@@ -313,6 +313,10 @@ pub struct Rotation {
     /// How old a secret may become. Clients that were made together rotate spread over the last tenth of it.
     #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"), length(max = 32))]
     pub interval: String,
+    /// How long the former secret shall stay valid beside the new one, where the provider can do that. None unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"), length(max = 32))]
+    pub overlap: Option<String>,
     /// The part of the day in which rotations begin; any time unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<RotationWindow>,
@@ -614,14 +618,19 @@ pub struct Binding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsStatus {
-    /// How a new secret takes effect at this provider.
+    /// How a new secret takes effect at this provider. `Overlap` only once that was seen with this client.
     pub rotation_capability: RotationCapability,
     /// When the current secret was made (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rotation: Option<String>,
-    /// When it is rotated next, by `rotation.interval` and `rotation.window` (RFC 3339). Absent: not by itself.
+    /// When it is rotated next, by `rotation.interval` and `rotation.window`, or before the provider lets it expire (RFC 3339).
+    /// Absent: not by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_rotation: Option<String>,
+    /// Until when the secret before the current one is, or was, valid beside it (RFC 3339); tried after the rotation. Absent: it
+    /// ended with the rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret_valid_until: Option<String>,
     /// The last value of the annotation `oidc-operator.io/rotate` that was carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rotate_request: Option<String>,

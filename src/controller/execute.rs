@@ -371,6 +371,7 @@ async fn remote_step(runtime: &Runtime, state: &State, client_id: &str, step: &S
             secret,
             method,
             redirect_uri,
+            previous: _,
         } => {
             let credentials = Credentials {
                 client_id,

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use crate::domain::{ClientSecret, Fields, ObservedSecret};
+    use crate::domain::{ClientSecret, Fields, ObservedSecret, Validity};
 
     fn client(secret: ObservedSecret) -> ObservedClient {
         ObservedClient {
@@ -237,6 +237,7 @@ mod tests {
             remote_id: "x".to_owned(),
             marks: Vec::new(),
             secret,
+            validity: Validity::default(),
             disabled: false,
             fields: Fields::new(),
             handles: BTreeMap::new(),

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -224,6 +225,20 @@ pub struct DesiredClient {
     pub claims: Vec<Claim>,
     /// Lifetimes of tokens.
     pub lifetimes: TokenLifetimes,
+    /// The secret that this write replaces, where it shall stay valid beside the new one for a time and the provider may be
+    /// able to ([`Model::may_overlap`](super::Model::may_overlap)). Not a state of the client: it goes with a new secret only.
+    pub previous: Option<PreviousSecret>,
+}
+
+/// A client secret that is replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// The secret.
+    pub secret: ClientSecret,
+    /// When it is replaced.
+    pub since: Timestamp,
+    /// Until when it shall stay valid; whole seconds.
+    pub until: Timestamp,
 }
 
 impl DesiredClient {
@@ -249,6 +264,7 @@ impl DesiredClient {
             logout: None,
             claims: Vec::new(),
             lifetimes: TokenLifetimes::default(),
+            previous: None,
         }
     }
 
@@ -293,6 +309,15 @@ pub enum ObservedSecret {
     Shown(ClientSecret),
 }
 
+/// How long the provider itself lets a client's secrets be valid, where it says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validity {
+    /// Until when the secret is; `None`: no end.
+    pub secret_until: Option<Timestamp>,
+    /// Until when the secret is that this one replaced; `None`: it is not.
+    pub previous_until: Option<Timestamp>,
+}
+
 /// What the operator manages of a client, by field of the spec (`redirectURIs`; parts of a field that are written one by one
 /// have a name each: `scopes.profile`), in the driver's normal form: equal texts mean the same, whatever the order or the
 /// defaults that the server adds. What is not set has no entry.
@@ -312,6 +337,8 @@ pub struct ObservedClient {
     pub marks: Vec<String>,
     /// The secret, where it is shown.
     pub secret: ObservedSecret,
+    /// How long its secrets are valid.
+    pub validity: Validity,
     /// Did somebody switch it off there? The operator never does, and never undoes it.
     pub disabled: bool,
     /// What the operator manages. Powers beyond any spec are fields, too, that no spec ever wants (Dex: other clients in
@@ -346,6 +373,7 @@ impl ObservedClient {
             && self.client_id == other.client_id
             && self.remote_id == other.remote_id
             && self.marks == other.marks
+            && self.validity == other.validity
             && self.disabled == other.disabled
             && self.fields == other.fields
     }

@@ -20,7 +20,8 @@ pub mod vocabulary;
 
 pub use client::{
     Claim, ClaimSource, ClaimToken, ClientType, DesiredClient, Fields, GrantType, Logout, LogoutChannel,
-    ObservedClient, ObservedSecret, Pkce, SignatureAlgorithm, TokenEndpointAuthMethod, TokenLifetimes,
+    ObservedClient, ObservedSecret, Pkce, PreviousSecret, SignatureAlgorithm, TokenEndpointAuthMethod, TokenLifetimes,
+    Validity,
 };
 pub use discovery::IssuerError;
 pub use error::{ErrorClass, IdpError, IdpErrorKind};

@@ -172,7 +172,10 @@ impl ObservedClient {
     pub fn with(mut self, changed: &RemoteDiff, wanted: &Self) -> Self {
         for change in &changed.changes {
             match change.field.as_str() {
-                SECRET => self.secret = wanted.secret.clone(),
+                SECRET => {
+                    self.secret = wanted.secret.clone();
+                    self.validity = wanted.validity;
+                }
                 MARK => self.marks.clone_from(&wanted.marks),
                 CLIENT_ID => self.client_id.clone_from(&wanted.client_id),
                 field => match wanted.fields.get(field) {
@@ -207,6 +210,11 @@ pub trait Model: Send + Sync {
 
     /// Are the clients made by hand there? Then the operator changes nothing, and looks at nothing.
     fn made_by_hand(&self) -> bool {
+        false
+    }
+
+    /// Can a replaced secret stay valid for a time ([`DesiredClient::previous`])? Whether it did shows by trying it.
+    fn may_overlap(&self) -> bool {
         false
     }
 

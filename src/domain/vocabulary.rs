@@ -69,6 +69,10 @@ pub const ANNOTATION_ROTATED_AT: &str = "oidc-operator.io/rotated-at";
 /// Annotation on the output Secret, and on `-next`: the value of [`ANNOTATION_ROTATE`] that its client secret answers.
 pub const ANNOTATION_ROTATE_REQUEST: &str = "oidc-operator.io/rotate-request";
 
+/// Annotation on the output Secret: until when the client secret before this one is, or was, valid beside it (RFC 3339). Only
+/// where that was seen.
+pub const ANNOTATION_PREVIOUS_UNTIL: &str = "oidc-operator.io/previous-secret-valid-until";
+
 /// Annotation on an OIDCClient: a new value asks for a new client secret, at once.
 pub const ANNOTATION_ROTATE: &str = "oidc-operator.io/rotate";
 

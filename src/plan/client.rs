@@ -16,8 +16,8 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
-        ProviderFacts, RemoteDiff, SecretKind,
+        Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, PreviousSecret,
+        Proof, ProviderFacts, RemoteDiff, SecretKind,
         model::{FieldChange, RotationCapability, SECRET},
     },
 };
@@ -272,7 +272,7 @@ impl<'a> Work<'a> {
         if let Some((staged, target)) = &outputs.next {
             return Some(self.finish_rotation(outputs, staged, target, remote));
         }
-        let credential = match self.credential(outputs, remote.is_some()) {
+        let credential = match self.credential(outputs, remote.map(|(observed, _)| observed)) {
             Ok(credential) => credential,
             Err(write) => return Some(write),
         };
@@ -306,11 +306,26 @@ impl<'a> Work<'a> {
         credential: Option<&Credential>,
         remote: Option<(&ObservedClient, Evidence)>,
     ) -> Option<Move> {
+        self.remote_with(credential, None, false, remote)
+    }
+
+    /// The same, where the secret that a new one replaces may stay valid for a time, or must not.
+    pub(super) fn remote_with(
+        &self,
+        credential: Option<&Credential>,
+        previous: Option<PreviousSecret>,
+        former_must_end: bool,
+        remote: Option<(&ObservedClient, Evidence)>,
+    ) -> Option<Move> {
         if self.model.made_by_hand() {
             return None;
         }
         let secret = credential.map(|credential| credential.secret.clone());
-        let desired = Box::new(self.desired.clone());
+        let desired = Box::new(DesiredClient {
+            // What has to be made has no former secret.
+            previous: previous.filter(|_| remote.is_some()),
+            ..self.desired.clone()
+        });
         let client_id = &desired.client_id;
         let Some((observed, evidence)) = remote else {
             let note = if self.snapshot.memory.deleted_to_recreate {
@@ -339,14 +354,21 @@ impl<'a> Work<'a> {
             return Some(step(Step::CreateRemote { desired, secret, note }));
         };
         let mut diff = self.model.diff(&self.desired, secret.as_ref(), observed);
-        if self.snapshot.memory.set_again {
-            // The provider refuses a secret that it claims to hold: it is written once more.
+        // The provider refuses a secret that it claims to hold, or lets a former one be valid: it is written once more.
+        let why = match (self.snapshot.memory.set_again, former_must_end) {
+            (true, _) => Some("refused"),
+            (false, true) => Some("ours, beside a former one"),
+            (false, false) => None,
+        };
+        if let Some(why) = why {
             diff.changes.retain(|change| change.field != SECRET);
             diff.changes.push(FieldChange {
                 field: SECRET.to_owned(),
-                from: "refused".into(),
+                from: why.into(),
                 to: "ours".into(),
             });
+        }
+        if self.snapshot.memory.set_again {
             diff.recreate |= self.model.capabilities().rotation == RotationCapability::Recreate;
         }
         if diff.changes.is_empty() {
@@ -436,8 +458,12 @@ impl<'a> Work<'a> {
         };
         verdict.facts.rotated_at = credential.rotated_at.clone();
         verdict.facts.rotate_request = credential.request.clone();
+        verdict.facts.previous_until = Some(credential.previous_until.clone());
+        if credential.previous_until.is_some() {
+            verdict.facts.rotation = Some(RotationCapability::Overlap);
+        }
         if credential.source == SecretKind::Generated
-            && let Some(next) = self.next_rotation(&credential)
+            && let Some(next) = self.next_rotation(&credential, remote)
         {
             verdict.facts.next_rotation = Some(Some(conditions::timestamp(next)));
             verdict.requeue = Requeue::ResyncOrAt(self.provider.resync, next);

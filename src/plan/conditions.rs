@@ -146,6 +146,10 @@ pub fn client_status(client: &ClientView, verdict: &Verdict, now: Timestamp) -> 
                 Some(next) => next.clone(),
                 None => old.as_ref().and_then(|old| old.next_rotation.clone()),
             },
+            previous_secret_valid_until: match &facts.previous_until {
+                Some(until) => until.clone(),
+                None => old.as_ref().and_then(|old| old.previous_secret_valid_until.clone()),
+            },
             last_rotate_request: facts
                 .rotate_request
                 .clone()

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use super::{
     client::{Work, settled, step},
     conditions,
@@ -15,7 +17,7 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        ErrorClass, ObservedClient, ObservedSecret, Proof, SecretKind,
+        ClientSecret, ErrorClass, ObservedClient, ObservedSecret, Proof, SecretKind,
         vocabulary::{ANNOTATION_SECRET_DIGEST, GENERATED_PREFIX},
     },
 };
@@ -36,6 +38,7 @@ enum Why {
     TypeChanged,
     Asked,
     Due,
+    Expiring,
     NotTheUsers,
 }
 
@@ -50,6 +53,7 @@ impl Why {
             Self::TypeChanged => (false, "The spec wants the output Secret to be of another type"),
             Self::Asked => (false, "The annotation oidc-operator.io/rotate asks for a rotation"),
             Self::Due => (false, "The rotation interval is over"),
+            Self::Expiring => (false, "The provider would let the client secret expire"),
             Self::NotTheUsers => (false, "The spec has no existingSecretRef any more"),
         }
     }
@@ -57,7 +61,12 @@ impl Why {
 
 impl Work<'_> {
     /// The credential that shall be valid, or the write that makes one.
-    pub(super) fn credential(&self, outputs: &Outputs<'_>, exists: bool) -> Result<Credential, Move> {
+    pub(super) fn credential(
+        &self,
+        outputs: &Outputs<'_>,
+        remote: Option<&ObservedClient>,
+    ) -> Result<Credential, Move> {
+        let exists = remote.is_some();
         let name = self.snapshot.client.secret_name();
         let supply = &self.snapshot.supply;
         let fresh = |attempt: Option<String>| Credential {
@@ -66,6 +75,7 @@ impl Work<'_> {
             attempt,
             rotated_at: Some(conditions::timestamp(self.snapshot.now)),
             request: self.snapshot.client.rotate_request.clone(),
+            previous_until: None,
         };
         let stage = |target: &str, why: Why| {
             let credential = fresh(Some(supply.attempt.clone()));
@@ -104,9 +114,9 @@ impl Work<'_> {
                 Some(_) if !self.has_type(secret) => Err(stage(&name, Why::TypeChanged)),
                 Some(credential) if credential.source == SecretKind::Generated => {
                     // What is not there cannot be rotated: it is made again first, with the secret that it had.
-                    match self.rotation_wanted(&credential).filter(|_| exists) {
+                    match self.rotation_wanted(&credential, remote).filter(|_| exists) {
                         Some(why) => Err(stage(&name, why)),
-                        None => Ok(credential),
+                        None => Ok(self.with_promise_kept(credential, remote)),
                     }
                 }
                 Some(_) => Err(stage(&name, Why::NotTheUsers)),
@@ -132,19 +142,38 @@ impl Work<'_> {
     }
 
     /// Why the client secret is to be rotated now, if it is.
-    fn rotation_wanted(&self, credential: &Credential) -> Option<Why> {
+    fn rotation_wanted(&self, credential: &Credential, remote: Option<&ObservedClient>) -> Option<Why> {
         let request = self.snapshot.client.rotate_request.as_ref();
         if request.is_some() && request != credential.request.as_ref() {
             return Some(Why::Asked);
         }
-        (self.next_rotation(credential)? <= self.snapshot.now).then_some(Why::Due)
+        let due = |time: Option<Timestamp>| time.is_some_and(|time| time <= self.snapshot.now);
+        let (by_interval, by_provider) = self.rotations(credential, remote);
+        match () {
+            () if due(by_interval) => Some(Why::Due),
+            () if due(by_provider) => Some(Why::Expiring),
+            () => None,
+        }
     }
 
-    /// When the client secret is rotated by the clock; `None`: not at all. One that nobody knows the age of is old.
-    pub(super) fn next_rotation(&self, credential: &Credential) -> Option<jiff::Timestamp> {
+    /// When the client secret is rotated by the clock; `None`: not at all.
+    pub(super) fn next_rotation(&self, credential: &Credential, remote: Option<&ObservedClient>) -> Option<Timestamp> {
+        let (by_interval, by_provider) = self.rotations(credential, remote);
+        by_interval.into_iter().chain(by_provider).min()
+    }
+
+    /// By the interval of the spec, and by the end that the provider has set. A secret that nobody knows the age of is old.
+    fn rotations(
+        &self,
+        credential: &Credential,
+        remote: Option<&ObservedClient>,
+    ) -> (Option<Timestamp>, Option<Timestamp>) {
         let made = credential.rotated_at.as_deref().and_then(|time| time.parse().ok());
-        let schedule = self.schedule.as_ref().ok()?.as_ref()?;
-        Some(made.map_or(jiff::Timestamp::UNIX_EPOCH, |made| schedule.due(made)))
+        let schedule = self.schedule.as_ref().ok().and_then(Option::as_ref);
+        (
+            schedule.map(|schedule| made.map_or(Timestamp::UNIX_EPOCH, |made| schedule.due(made))),
+            self.before_expiry(made.unwrap_or(Timestamp::UNIX_EPOCH), remote),
+        )
     }
 
     /// Steps 2 to 5 of a rotation. While the staged Secret stands, its secret is the desired one.
@@ -164,7 +193,12 @@ impl Work<'_> {
             .chain(outputs.former_secret)
             .find(|secret| secret.name == target);
         let taken_over = output.is_some_and(|output| {
-            self.has_type(output) && outputs::credential(output).is_some_and(|held| held == credential)
+            // What it says of the secret before it was found out on the way.
+            let as_staged = |held| Credential {
+                previous_until: None,
+                ..held
+            };
+            self.has_type(output) && outputs::credential(output).map(as_staged).as_ref() == Some(&credential)
         });
         if taken_over {
             return delete_output(OutputKind::Secret, staged, "the rotation is finished");
@@ -187,7 +221,10 @@ impl Work<'_> {
         {
             return Move::Look(Need::FreshRemote);
         }
-        if let Some(write) = self.remote(Some(credential), remote) {
+        let previous = self.previous(credential, output);
+        let observed = remote.map(|(observed, _)| observed);
+        let former_must_end = observed.is_some_and(|observed| self.former_must_end(observed, output));
+        if let Some(write) = self.remote_with(Some(credential), previous.clone(), former_must_end, remote) {
             return write;
         }
         let disabled = remote.is_some_and(|(observed, _)| observed.disabled);
@@ -206,9 +243,18 @@ impl Work<'_> {
             // Unreachable or unclear: it goes on.
             Some(Proof::Proven | Proof::Unknown(_) | Proof::Undecided(_) | Proof::WrongIssuer(_)) => {}
         }
+        let promise = match self.promise(previous.as_ref(), observed) {
+            Ok(promise) => promise,
+            Err(_) if disabled => None,
+            Err(step) => return step,
+        };
         if let Some(seen) = output.filter(|seen| !self.has_type(seen)) {
             return delete_output(OutputKind::Secret, seen, TYPE_CHANGES);
         }
+        let credential = &Credential {
+            previous_until: promise,
+            ..credential.clone()
+        };
         let draft = match self.secret_draft(outputs, target, Some(credential), output) {
             Ok(draft) => draft,
             Err(finding) => return self.outputs_unusable(finding),
@@ -240,12 +286,15 @@ impl Work<'_> {
 
     /// What to tell once an output Secret holds a new client secret.
     fn tell_of_rotation(&self, credential: &Credential, target: &str) -> Option<Note> {
-        credential.attempt.as_ref().map(|_| Note {
+        credential.attempt.as_ref()?;
+        let former = match &credential.previous_until {
+            Some(until) => format!("the former one stays valid until {until}. Restart what still holds it before that"),
+            None => "the former one is not valid any more. Restart what still holds it".to_owned(),
+        };
+        Some(Note {
             warning: false,
             reason: Reason::Rotated,
-            message: format!(
-                "Secret {target} holds a new client secret; the former one is not valid any more. Restart what still holds it"
-            ),
+            message: format!("Secret {target} holds a new client secret; {former}"),
         })
     }
 
@@ -256,15 +305,20 @@ impl Work<'_> {
     }
 
     pub(super) fn prove(&self, credential: &Credential) -> Move {
+        self.try_secret(&credential.secret, false)
+    }
+
+    pub(super) fn try_secret(&self, secret: &ClientSecret, previous: bool) -> Move {
         step(Step::Prove {
             client_id: self.desired.client_id.clone(),
-            secret: credential.secret.clone(),
+            secret: secret.clone(),
+            previous,
             method: self.desired.auth_method,
             redirect_uri: self.desired.redirect_uris.first().cloned(),
         })
     }
 
-    pub(super) fn last_proof(&self, secret: &OutputView, credential: &Credential) -> Option<jiff::Timestamp> {
+    pub(super) fn last_proof(&self, secret: &OutputView, credential: &Credential) -> Option<Timestamp> {
         let proof = self.snapshot.client.status.credentials.as_ref()?.last_proof.as_ref()?;
         let tried = Tried {
             secret_uid: proof.secret_uid.clone(),

@@ -216,7 +216,9 @@ fn finish_rotation(snapshot: &Snapshot, mark: &Mark) -> Option<Move> {
     living.client.deletion = None;
     if sorted.next.is_some() {
         // Should the user's secret be wanted meanwhile: the staged one may be valid already, and somebody must hold it.
-        living.client.spec.credentials = None;
+        if let Some(credentials) = &mut living.client.spec.credentials {
+            credentials.existing_secret_ref = None;
+        }
     } else {
         let reference = client.spec.existing_secret_ref()?;
         let output = sorted.secret?;

@@ -17,9 +17,9 @@ use crate::{
         names::next_secret_name,
         vocabulary::{
             ANNOTATION_APPLIED_METADATA, ANNOTATION_ATTEMPT, ANNOTATION_DATA_DIGEST, ANNOTATION_GENERATED,
-            ANNOTATION_MARK, ANNOTATION_OUTPUT_HASH, ANNOTATION_ROTATE_REQUEST, ANNOTATION_ROTATED_AT,
-            ANNOTATION_SECRET_DIGEST, ANNOTATION_SECRET_KEY, ANNOTATION_SECRET_SOURCE, GENERATED_PREFIX,
-            KEY_CLIENT_SECRET, LABEL_CLIENT_UID, LABEL_MANAGED_BY, MANAGED_BY,
+            ANNOTATION_MARK, ANNOTATION_OUTPUT_HASH, ANNOTATION_PREVIOUS_UNTIL, ANNOTATION_ROTATE_REQUEST,
+            ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_DIGEST, ANNOTATION_SECRET_KEY, ANNOTATION_SECRET_SOURCE,
+            GENERATED_PREFIX, KEY_CLIENT_SECRET, LABEL_CLIENT_UID, LABEL_MANAGED_BY, MANAGED_BY,
         },
     },
     publish::{self, Data, Generated, Material, RenderError},
@@ -38,15 +38,18 @@ pub struct Credential {
     pub rotated_at: Option<String>,
     /// The request by annotation that it answers: the last one before it was made.
     pub request: Option<String>,
+    /// Until when the secret before it is valid too, or was (RFC 3339); `None`: it ended with this one.
+    pub previous_until: Option<String>,
 }
 
 impl Credential {
     /// What is known of its making, by annotation.
-    fn history(&self) -> [(&'static str, &Option<String>); 3] {
+    fn history(&self) -> [(&'static str, &Option<String>); 4] {
         [
             (ANNOTATION_ATTEMPT, &self.attempt),
             (ANNOTATION_ROTATED_AT, &self.rotated_at),
             (ANNOTATION_ROTATE_REQUEST, &self.request),
+            (ANNOTATION_PREVIOUS_UNTIL, &self.previous_until),
         ]
     }
 }
@@ -166,6 +169,7 @@ pub fn secret(
                 ANNOTATION_ATTEMPT,
                 ANNOTATION_ROTATED_AT,
                 ANNOTATION_ROTATE_REQUEST,
+                ANNOTATION_PREVIOUS_UNTIL,
             ]
             .map(str::to_owned),
         );

@@ -14,6 +14,7 @@ pub mod deletion;
 pub mod drafts;
 pub mod existing;
 pub mod outputs;
+mod overlap;
 pub mod provider;
 mod publishing;
 pub mod rehearsal;

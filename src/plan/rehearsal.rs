@@ -60,6 +60,7 @@ impl Snapshot {
             (Step::DeleteOutput { kind, name, .. }, _) => self.outputs_of(*kind).retain(|output| output.name != *name),
             // An output that vanished while it was written.
             (Step::CreateOutput { .. } | Step::UpdateOutput { .. }, _) => self.outputs = None,
+            (Step::Prove { previous: true, .. }, Outcome::Proof(proof)) => self.learn_previous(proof),
             (Step::Prove { secret, .. }, Outcome::Proof(proof)) => {
                 // Refused in an earlier pass, and set again then: once more would not help. By hand, only a person can set it.
                 if self.credentials_were_refused() || self.made_by_hand() {
@@ -70,6 +71,20 @@ impl Snapshot {
             }
             (Step::Prove { .. }, _) => {}
             (remote, outcome) => self.learn_remote(remote, outcome),
+        }
+    }
+
+    /// A provider without overlap accepts the wish and drops it.
+    fn learn_previous(&mut self, proof: Proof) {
+        if let (Proof::Disproven, RemoteView::Present { client, .. }) = (&proof, &mut self.remote) {
+            client.validity.previous_until = None;
+        }
+        if let Proof::Unknown(_) = proof
+            && self.memory.previous_unknown < 1
+        {
+            self.memory.previous_unknown += 1;
+        } else {
+            self.memory.previous_proof = Some(proof);
         }
     }
 

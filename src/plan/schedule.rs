@@ -66,7 +66,18 @@ impl Schedule {
     }
 }
 
-fn length(text: &str) -> Option<SignedDuration> {
+/// When a secret that was made at `made`, and that the provider lets expire at `end`, is rotated: at least the overlap and a tenth of
+/// its life before that, but never in the first half of its life, so that no setting makes rotations follow each other.
+pub fn before(made: Timestamp, end: Timestamp, overlap: Option<SignedDuration>, uid: &str) -> Timestamp {
+    let life = end.duration_since(made).max(SignedDuration::ZERO);
+    let tenths = SignedDuration::try_from(life.unsigned_abs().mul_f64(SPREAD * (1.0 + share(uid))));
+    let early = tenths.unwrap_or_default().max(overlap.unwrap_or_default());
+    let half = made.checked_add(life / 2).unwrap_or(end);
+    end.checked_sub(early).unwrap_or(half).max(half)
+}
+
+/// A duration of the spec.
+pub fn length(text: &str) -> Option<SignedDuration> {
     duration::parse(text).and_then(|length: Duration| SignedDuration::try_from(length).ok())
 }
 
@@ -182,6 +193,21 @@ mod tests {
         schedule.share = 0.0;
         assert_eq!(schedule.due(at("2026-01-01T01:00:00Z")), at("2026-01-02T01:00:00Z"));
         assert_eq!(schedule.due(at("2026-01-01T04:00:00Z")), at("2026-01-02T23:00:00Z"));
+    }
+
+    #[test]
+    fn what_the_provider_lets_expire_is_rotated_before() {
+        let (made, end) = (at("2026-01-01T00:00:00Z"), at("2026-01-11T00:00:00Z"));
+        let due = |hours| before(made, end, Some(SignedDuration::from_hours(hours)), "uid");
+        let spread = due(0);
+        assert!(
+            (at("2026-01-09T00:00:00Z")..=at("2026-01-10T00:00:00Z")).contains(&spread),
+            "{spread}"
+        );
+        assert_eq!(before(made, end, None, "uid"), spread);
+        assert_eq!(due(72), at("2026-01-08T00:00:00Z"), "the overlap before its end");
+        assert_eq!(due(1000), at("2026-01-06T00:00:00Z"), "not in the first half");
+        assert_eq!(before(end, made, None, "uid"), end, "an end before its beginning");
     }
 
     #[test]

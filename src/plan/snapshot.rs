@@ -398,6 +398,10 @@ pub enum Evidence {
 pub struct Memory {
     /// What the last proof said of the secret of this digest.
     pub proof: Option<(String, Proof)>,
+    /// What a try of the secret before the current one said. Soon nobody knows it any more, so that it is tried twice if need be.
+    pub previous_proof: Option<Proof>,
+    /// How often that try said nothing.
+    pub previous_unknown: u32,
     /// How often a disproven secret was set again.
     pub secret_set_again: u32,
     /// Is the client to be made anew although nothing differs, because its secret was disproven?

@@ -181,6 +181,8 @@ pub enum Step {
         client_id: String,
         /// The secret.
         secret: ClientSecret,
+        /// Is it the one before the current one, which may be valid for a while yet?
+        previous: bool,
         /// How the application sends it.
         method: TokenEndpointAuthMethod,
         /// A registered redirect URI.
@@ -216,7 +218,8 @@ impl Step {
             Self::CreateRemote { .. } => "create-remote",
             Self::UpdateRemote { .. } => "update-remote",
             Self::DeleteRemote { .. } => "delete-remote",
-            Self::Prove { .. } => "prove",
+            Self::Prove { previous: false, .. } => "prove",
+            Self::Prove { previous: true, .. } => "prove-previous",
         }
     }
 
@@ -287,7 +290,12 @@ impl fmt::Display for Step {
                     changes(f, diff)
                 })
             }
-            Self::Prove { client_id, .. } => write!(f, "? secret of client {client_id}"),
+            Self::Prove {
+                client_id,
+                previous: false,
+                ..
+            } => write!(f, "? secret of client {client_id}"),
+            Self::Prove { client_id, .. } => write!(f, "? former secret of client {client_id}"),
         }
     }
 }

@@ -87,6 +87,8 @@ pub struct Facts {
     pub rotated_at: Option<String>,
     /// When it is rotated next; `Some(None)`: not by itself.
     pub next_rotation: Option<Option<String>>,
+    /// Until when the secret before it is, or was, valid too; `Some(None)`: it ended with the current one.
+    pub previous_until: Option<Option<String>>,
     /// The request by annotation that it answers.
     pub rotate_request: Option<String>,
     /// A proof that was carried out in this pass.

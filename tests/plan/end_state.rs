@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use oidc_operator::{
     api::OIDCClientStatus,
-    domain::{ObservedSecret, digest},
+    domain::{ObservedSecret, Validity, digest},
     plan::{drafts, outputs, snapshot::OutputView},
 };
 
@@ -39,10 +39,12 @@ impl Simulator {
         }
         for mut client in self.driver.clients() {
             client.remote_id.clear();
+            let previous = self.driver.previous(&client.client_id).is_some();
+            client.validity = Validity::default();
             if let ObservedSecret::Shown(_) = client.secret {
                 client.secret = ObservedSecret::NotShown;
             }
-            line(format!("{client:?}"));
+            line(format!("{client:?}, with a former secret: {previous}"));
         }
         if !self.gone {
             line(format!("finalizer: {}", self.world.client.finalizer));
@@ -61,6 +63,7 @@ fn masked(view: &OutputView) -> BTreeMap<&str, String> {
                 Some("client-secret-sha256") => format!("right: {}", view.intact_secret().is_some()),
                 Some("output-sha256") => format!("right: {}", *value == digest::of_data(&view.data)),
                 Some("data-sha256") => format!("right: {}", !drafts::was_edited(view)),
+                Some("previous-secret-valid-until") => "a time".to_owned(),
                 Some("generated-sha256") => format!("{:?}, lost: {:?}", outputs::generated(view), outputs::lost(view)),
                 _ => value.clone(),
             };

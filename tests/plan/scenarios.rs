@@ -7,7 +7,7 @@ use oidc_operator::{
         client::{CaBundlePolicy, OutputFormat, SecretType},
         provider::ClientGrants,
     },
-    domain::{ClientSecret, ClientType, IdpErrorKind, ObservedClient, ObservedSecret, ProviderFacts},
+    domain::{ClientSecret, ClientType, IdpErrorKind, ObservedClient, ObservedSecret, ProviderFacts, Validity},
     idp::{
         by_hand::ByHandModel,
         memory::{Like, Operation, When},
@@ -144,6 +144,7 @@ pub fn stranger(marks: &[&str]) -> ObservedClient {
         remote_id: "made-by-hand".to_owned(),
         marks: world::strings(marks),
         secret: ObservedSecret::Shown(ClientSecret::new("theirs")),
+        validity: Validity::default(),
         disabled: false,
         fields: [
             ("type", "Confidential"),
@@ -208,6 +209,36 @@ fn rotation(simulator: &mut Simulator, rotation: Option<serde_json::Value>) {
 fn standing_with_rotation(simulator: &mut Simulator) {
     rotation(simulator, Some(json!({"interval": "24h"})));
     standing(simulator);
+}
+
+/// The client stands, and a former secret may stay valid for 5 hours: as far as the operator is concerned.
+fn standing_with_overlap(simulator: &mut Simulator) {
+    rotation(simulator, Some(json!({"interval": "24h", "overlap": "5h"})));
+    standing(simulator);
+}
+
+/// The client was rotated, and the provider lets the former secret be valid beside the new one.
+pub fn overlapping(simulator: &mut Simulator) {
+    simulator.driver.allow_overlap();
+    standing_with_overlap(simulator);
+    ask_to_rotate(simulator, "1");
+    simulator.settle();
+}
+
+/// A rotation reached the provider, with overlap, and was cut off there.
+pub fn overlapping_by_half(simulator: &mut Simulator) {
+    simulator.driver.allow_overlap();
+    standing_with_overlap(simulator);
+    ask_to_rotate(simulator, "1");
+    simulator.pass(Some((1, Trouble::CrashAfter)));
+}
+
+/// The provider lets the client's secret be valid for so many hours from now.
+fn expires(simulator: &mut Simulator, hours: i64) {
+    let mut client = simulator.driver.client("shop_web").unwrap();
+    client.validity.secret_until = Some(simulator.world.now + jiff::SignedDuration::from_hours(hours));
+    simulator.driver.put(client);
+    simulator.resync();
 }
 
 /// Hours pass.
@@ -352,6 +383,45 @@ scenarios! {
             "window": {"start": "02:00", "duration": "1h", "timeZone": "Mars/Olympus"},
         })));
     };
+    rotation_with_overlap: |s| { s.driver.allow_overlap(); standing_with_overlap(s); ask_to_rotate(s, "1"); };
+    rotation_with_overlap_due: |s| { s.driver.allow_overlap(); standing_with_overlap(s); later(s, 25); };
+    rotation_with_overlap_that_there_is_not: |s| { standing_with_overlap(s); ask_to_rotate(s, "1"); };
+    rotation_with_overlap_and_listed: |s| { overlapping(s); s.resync(); };
+    rotation_with_overlap_again: |s| { overlapping(s); ask_to_rotate(s, "2"); };
+    rotation_with_overlap_of_a_client_that_is_gone: |s| {
+        s.driver.allow_overlap();
+        standing_with_overlap(s);
+        ask_to_rotate(s, "1");
+        s.driver.remove("shop_web");
+        s.resync();
+    };
+    rotation_with_overlap_and_new_type: |s| {
+        s.driver.allow_overlap();
+        standing_with_overlap(s);
+        ask_to_rotate(s, "1");
+        other_type(s);
+    };
+    rotation_with_overlap_cut_off: overlapping_by_half;
+    overlap_is_over: |s| { overlapping(s); later(s, 6); s.driver.end_overlaps(); };
+    overlap_and_secret_deleted: |s| { overlapping(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
+    overlap_and_secret_edited: |s| { overlapping(s); edit_secret(s, "client-secret", "mine"); };
+    overlap_and_secret_deleted_while_next_stands: |s| {
+        overlapping_by_half(s);
+        s.cluster.remove(OutputKind::Secret, "web-oidc");
+    };
+    overlap_and_other_fields_change: |s| { overlapping(s); s.world.display_name(Some("Store")); };
+    overlap_and_drifted_secret: |s| {
+        overlapping(s);
+        let client = s.driver.client("shop_web").unwrap();
+        s.driver.put(ObservedClient { secret: ObservedSecret::Shown(ClientSecret::new("theirs")), ..client });
+        s.restart();
+    };
+    overlap_not_wanted_any_more: |s| { overlapping(s); rotation(s, None); };
+    overlap_and_public: |s| { overlapping(s); rotation(s, None); s.world.public(); };
+    overlap_by_half_and_retained: |s| { s.world.retain(); overlapping_by_half(s); s.world.deleted(); };
+    secret_expires_later: |s| { standing(s); expires(s, 100); };
+    secret_expires_soon: |s| { standing(s); expires(s, 100); later(s, 90); };
+    secret_expired: |s| { standing(s); expires(s, 100); later(s, 101); };
     rotation_not_wanted_any_more: |s| { standing_with_rotation(s); later(s, 25); rotation(s, None); };
 
     // What the outputs hold changes.

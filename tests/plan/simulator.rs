@@ -319,6 +319,7 @@ impl Simulator {
                 secret,
                 method,
                 redirect_uri,
+                previous: _,
             } => {
                 let credentials = Credentials {
                     client_id,

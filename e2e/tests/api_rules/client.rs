@@ -202,6 +202,7 @@ fn rotation() -> Vec<Row> {
             json!({"interval": "720h", "window": {"start": "02:00", "duration": duration, "timeZone": "Europe/Berlin"}}),
         )
     };
+    let overlap = |overlap: &str| rotation(json!({"interval": "43800h", "overlap": overlap}));
     let beside = json!({"existingSecretRef": {"name": "by-hand"}, "rotation": {"interval": "720h"}});
     vec![
         row(
@@ -223,6 +224,16 @@ fn rotation() -> Vec<Row> {
             "credentials.rotation.interval must be between 1m and 43800h",
             [interval("1m"), interval("43800h"), interval("720h30m")],
             [interval("59s"), interval("43801h"), interval("1m500ms")],
+        ),
+        row(
+            "credentials.rotation.overlap must be between 5s and 8760h",
+            [overlap("5s"), overlap("8760h")],
+            [overlap("4s"), overlap("8761h"), overlap("1m1ms")],
+        ),
+        row(
+            "credentials.rotation.overlap must be shorter than the interval",
+            [overlap("1h30m")],
+            [rotation(json!({"interval": "720h", "overlap": "720h"}))],
         ),
         row(
             "credentials.rotation.window.duration must be between 10m and 24h",

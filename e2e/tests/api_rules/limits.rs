@@ -868,6 +868,18 @@ fn client_rotation() -> Vec<Limit> {
             ],
         ),
         limit(
+            "spec.credentials.rotation.overlap",
+            [
+                rotation(json!({"overlap": "1h30m0s0ms"})),
+                rotation(json!({"overlap": null})),
+            ],
+            [
+                rotation(json!({"overlap": "1d"})),
+                rotation(json!({"overlap": ""})),
+                rotation(json!({"overlap": "0".repeat(32) + "5m"})),
+            ],
+        ),
+        limit(
             "spec.credentials.rotation.window.start",
             [window(json!({"start": "00:00"})), window(json!({"start": "23:59"}))],
             [

@@ -9,6 +9,7 @@ mod effects;
 mod existing;
 mod fields;
 mod held;
+mod overlap;
 mod ownership;
 mod secrecy;
 mod verify;

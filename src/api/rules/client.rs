@@ -230,6 +230,17 @@ const CREDENTIALS: &[CelRule] = &[
         "43800h"
     ),
     token_lifetime!(
+        "spec.credentials.rotation.overlap",
+        "credentials.rotation.overlap",
+        "5s",
+        "8760h"
+    ),
+    rule(
+        "spec.credentials.rotation",
+        "!has(self.overlap) || duration(self.overlap) < duration(self.interval)",
+        "credentials.rotation.overlap must be shorter than the interval",
+    ),
+    token_lifetime!(
         "spec.credentials.rotation.window.duration",
         "credentials.rotation.window.duration",
         "10m",

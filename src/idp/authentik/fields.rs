@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        ClientSecret, ClientType, DesiredClient, Fields, LogoutChannel, Mark, ObservedClient, ObservedSecret,
+        ClientSecret, ClientType, DesiredClient, Fields, LogoutChannel, Mark, ObservedClient, ObservedSecret, Validity,
         client::FIELD_TYPE,
         model::{CLIENT_ID, MARK, SECRET},
     },
@@ -292,6 +292,7 @@ pub(super) fn observe(
             .into_iter()
             .collect(),
         secret,
+        validity: Validity::default(),
         disabled: false,
         fields: fields.0,
         handles,
@@ -325,6 +326,7 @@ pub(super) fn remains(
             .unwrap_or_default(),
         marks,
         secret: ObservedSecret::NotShown,
+        validity: Validity::default(),
         disabled: false,
         fields: fields.0,
         handles,

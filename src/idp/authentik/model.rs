@@ -14,7 +14,7 @@ use crate::{
     domain::{
         Assessment, Capabilities, ClaimSource, ClaimToken, ClientSecret, DesiredClient, Discovery, Endpoints,
         Enforcement, GrantType, Mark, Model, ObservedClient, Pkce, ProviderFacts, RemoteDiff, Support,
-        TokenEndpointAuthMethod, Unsupported,
+        TokenEndpointAuthMethod, Unsupported, Validity,
         authentik::IssuerMode,
         model::{FieldChange, RotationCapability, created_secret},
     },
@@ -148,6 +148,7 @@ impl Model for AuthentikModel {
             remote_id: String::new(),
             marks: vec![desired.mark.to_string()],
             secret: created_secret(desired, secret),
+            validity: Validity::default(),
             disabled: false,
             fields: fields::wanted(desired, &self.settings),
             handles: BTreeMap::new(),

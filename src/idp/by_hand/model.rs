@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
     Assessment, Capabilities, ClientSecret, DesiredClient, Enforcement, Model, ObservedClient, Pkce, ProviderFacts,
-    Support, TokenEndpointAuthMethod, Unsupported,
+    Support, TokenEndpointAuthMethod, Unsupported, Validity,
     client::TokenLifetimes,
     model::{RotationCapability, created_secret},
 };
@@ -61,6 +61,7 @@ impl Model for ByHandModel {
             remote_id: String::new(),
             marks: Vec::new(),
             secret: created_secret(desired, secret),
+            validity: Validity::default(),
             disabled: false,
             fields: BTreeMap::new(),
             handles: BTreeMap::new(),

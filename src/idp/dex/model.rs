@@ -7,6 +7,7 @@ use crate::{
     domain::{
         Assessment, Capabilities, ClientSecret, ClientType, DesiredClient, Enforcement, GrantType, Mark, Model,
         ObservedClient, ObservedSecret, Pkce, ProviderFacts, RemoteDiff, Support, TokenEndpointAuthMethod, Unsupported,
+        Validity,
         client::{FIELD_TYPE, OPENID, TokenLifetimes},
         model::{FieldChange, MARK, RotationCapability, SECRET, created_secret},
     },
@@ -349,6 +350,7 @@ fn observed(
         remote_id: id.to_owned(),
         marks,
         secret,
+        validity: Validity::default(),
         disabled: false,
         fields: fields
             .into_iter()

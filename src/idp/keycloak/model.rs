@@ -12,6 +12,7 @@ use crate::{
     domain::{
         Assessment, Capabilities, ClientSecret, ClientType, DesiredClient, Enforcement, Fields, GrantType, Mark, Model,
         ObservedClient, Pkce, ProviderFacts, RemoteDiff, Support, TokenEndpointAuthMethod, TokenLifetimes, Unsupported,
+        Validity,
         client::OPENID,
         model::{FieldChange, RotationCapability, created_secret},
     },
@@ -100,6 +101,11 @@ impl Model for KeycloakModel {
         Capabilities::new(RotationCapability::Atomic, true, fields)
     }
 
+    /// Where the realm has a client policy with the executor `secret-rotation`.
+    fn may_overlap(&self) -> bool {
+        true
+    }
+
     /// Never: there it means sessions that outlive the logout.
     fn refresh_needs_offline_access(&self) -> bool {
         false
@@ -122,6 +128,10 @@ impl Model for KeycloakModel {
             remote_id: self.uuid(&desired.mark),
             marks: vec![desired.mark.to_string()],
             secret: created_secret(desired, secret),
+            validity: Validity {
+                secret_until: None,
+                previous_until: desired.previous.as_ref().map(|previous| previous.until),
+            },
             disabled: false,
             fields: Self::fields(desired),
             handles: BTreeMap::new(),

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +13,7 @@ use super::mappers::{self, Mapper};
 use crate::{
     domain::{
         ClientSecret, ClientType, DesiredClient, Fields, GrantType, Logout, LogoutChannel, ObservedClient,
-        ObservedSecret, Pkce, RemoteDiff, TokenEndpointAuthMethod,
+        ObservedSecret, Pkce, PreviousSecret, RemoteDiff, TokenEndpointAuthMethod, Validity,
         client::{FIELD_TYPE, OFFLINE_ACCESS, OPENID},
         model::{CLIENT_ID, MARK, SECRET},
     },
@@ -83,6 +84,11 @@ const ATTRIBUTE_REFRESH: &str = "use.refresh.tokens";
 const ATTRIBUTE_DEVICE: &str = "oauth2.device.authorization.grant.enabled";
 const ATTRIBUTE_EXCHANGE: &str = "standard.token.exchange.enabled";
 const ATTRIBUTE_CIBA: &str = "oidc.ciba.grant.enabled";
+// `OIDCClientSecretConfigWrapper`: times in seconds since the epoch.
+const ATTRIBUTE_SECRET_UNTIL: &str = "client.secret.expiration.time";
+const ATTRIBUTE_PREVIOUS: &str = "client.secret.rotated";
+const ATTRIBUTE_PREVIOUS_SINCE: &str = "client.secret.rotated.creation.time";
+const ATTRIBUTE_PREVIOUS_UNTIL: &str = "client.secret.rotated.expiration.time";
 const ATTRIBUTE_JWT_BEARER: &str = "oauth2.jwt.authorization.grant.enabled";
 
 /// Between addresses in one attribute.
@@ -237,6 +243,7 @@ impl Body {
             SECRET => {
                 if let Some(secret) = secret.filter(|secret| desired.has_secret() && !secret.expose().is_empty()) {
                     self.put("secret", json!(secret.expose()));
+                    self.validity(desired.previous.as_ref());
                 }
             }
             FIELD_TYPE => {
@@ -302,6 +309,26 @@ impl Body {
         }
     }
 
+    /// What goes with a new secret (client policy `secret-rotation`; measured on 26.7.3). A rotated secret that stands stays valid
+    /// unless it is taken away. An empty end makes the policy give the new secret a whole life of its own. Without the
+    /// policy all of this is dropped.
+    fn validity(&mut self, previous: Option<&PreviousSecret>) {
+        let text = |value: &dyn Fn(&PreviousSecret) -> String| previous.map(value).unwrap_or_default();
+        self.attribute(
+            ATTRIBUTE_PREVIOUS,
+            text(&|previous| previous.secret.expose().to_owned()),
+        );
+        self.attribute(
+            ATTRIBUTE_PREVIOUS_SINCE,
+            text(&|previous| previous.since.as_second().to_string()),
+        );
+        self.attribute(
+            ATTRIBUTE_PREVIOUS_UNTIL,
+            text(&|previous| previous.until.as_second().to_string()),
+        );
+        self.attribute(ATTRIBUTE_SECRET_UNTIL, "");
+    }
+
     fn front_channel(&mut self, logout: Option<&Logout>) {
         let front = logout.is_some_and(|logout| logout.channel == LogoutChannel::Front);
         self.put("frontchannelLogout", json!(front));
@@ -336,9 +363,8 @@ impl Body {
     }
 
     fn finish(mut self) -> Value {
-        if !self.attributes.is_empty() {
-            self.put("attributes", json!(self.attributes));
-        }
+        // Even an empty one: where a client policy gives secrets an end, a PUT without it fails with 500 (measured).
+        self.put("attributes", json!(self.attributes));
         Value::Object(self.members)
     }
 }
@@ -434,6 +460,7 @@ impl Representation {
             remote_id: self.id.clone(),
             marks,
             secret: self.observed_secret(),
+            validity: self.validity(),
             disabled: !self.enabled,
             fields: self.fields(),
             handles,
@@ -461,6 +488,15 @@ impl Representation {
             // Not for this caller's eyes: says nothing.
             None | Some(MASK) => ObservedSecret::NotShown,
             Some(secret) => ObservedSecret::Shown(ClientSecret::new(secret)),
+        }
+    }
+
+    fn validity(&self) -> Validity {
+        let time = |attribute| Timestamp::from_second(self.attribute(attribute).parse().ok()?).ok();
+        let has_previous = !self.attribute(ATTRIBUTE_PREVIOUS).is_empty();
+        Validity {
+            secret_until: time(ATTRIBUTE_SECRET_UNTIL),
+            previous_until: time(ATTRIBUTE_PREVIOUS_UNTIL).filter(|_| has_previous),
         }
     }
 
@@ -669,6 +705,7 @@ mod tests {
         let body = updated(&web(), Some(&secret()), &["displayName"]);
         let members: Vec<&String> = body.as_object().unwrap().keys().collect();
         let kept = [
+            "attributes",
             "authorizationServicesEnabled",
             "frontchannelLogout",
             "name",
@@ -688,6 +725,51 @@ mod tests {
         assert_eq!(body["frontchannelLogout"], true);
         let body = updated(&web(), Some(&secret()), &["mark", "logoURI"]);
         assert_eq!(body["attributes"].as_object().unwrap().len(), 2, "{body}");
+    }
+
+    #[test]
+    fn a_new_secret_says_what_becomes_of_the_one_before() {
+        let attributes = |desired: &DesiredClient| updated(desired, Some(&secret()), &[SECRET])["attributes"].clone();
+        let emergency = attributes(&web());
+        for attribute in [ATTRIBUTE_PREVIOUS, ATTRIBUTE_PREVIOUS_SINCE, ATTRIBUTE_PREVIOUS_UNTIL] {
+            assert_eq!(
+                emergency[attribute], "",
+                "{attribute}: absent, a former secret would stay valid"
+            );
+        }
+        let overlap = DesiredClient {
+            previous: Some(PreviousSecret {
+                secret: ClientSecret::new("hunter1"),
+                since: Timestamp::from_second(1_000).unwrap(),
+                until: Timestamp::from_second(2_000).unwrap(),
+            }),
+            ..web()
+        };
+        let sent = attributes(&overlap);
+        assert_eq!(sent[ATTRIBUTE_PREVIOUS], "hunter1");
+        assert_eq!(sent[ATTRIBUTE_PREVIOUS_SINCE], "1000");
+        assert_eq!(sent[ATTRIBUTE_PREVIOUS_UNTIL], "2000");
+        for sent in [&emergency, &sent] {
+            assert_eq!(sent[ATTRIBUTE_SECRET_UNTIL], "", "a whole life of its own");
+        }
+        let mut shown = create("id", &web(), Some(&secret()));
+        assert_eq!(kept(shown.clone()).observe(true).validity, Validity::default());
+        for (name, value) in sent.as_object().unwrap() {
+            shown["attributes"][name] = value.clone();
+        }
+        shown["attributes"][ATTRIBUTE_SECRET_UNTIL] = json!("3000");
+        let end = |seconds| Timestamp::from_second(seconds).ok();
+        let expected = Validity {
+            secret_until: end(3_000),
+            previous_until: end(2_000),
+        };
+        assert_eq!(kept(shown.clone()).observe(true).validity, expected);
+        shown["attributes"][ATTRIBUTE_PREVIOUS] = json!("");
+        assert_eq!(
+            kept(shown).observe(true).validity.previous_until,
+            None,
+            "an end of nothing"
+        );
     }
 
     #[test]

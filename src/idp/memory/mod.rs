@@ -18,8 +18,9 @@ use super::{
 };
 use crate::domain::{
     ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, ObservedSecret, Proof,
-    RemoteDiff,
+    RemoteDiff, Validity,
     authentik::{EmailVerified, IssuerMode, SubMode},
+    model::SECRET,
 };
 
 /// Whom it behaves like.
@@ -125,6 +126,10 @@ struct State {
     calls: Vec<Call>,
     faults: Vec<Fault>,
     bulk_list: bool,
+    /// May a replaced secret stay valid, as under Keycloak's client policy?
+    overlap: bool,
+    /// Replaced secrets that are valid, by client ID.
+    previous: BTreeMap<String, ClientSecret>,
 }
 
 /// The driver.
@@ -150,6 +155,8 @@ impl MemoryDriver {
             calls: Vec::new(),
             faults: Vec::new(),
             bulk_list: true,
+            overlap: false,
+            previous: BTreeMap::new(),
         };
         Self {
             like,
@@ -161,6 +168,21 @@ impl MemoryDriver {
     /// From now on lists are not supported, as with Dex on Kubernetes storage.
     pub fn forbid_list(&self) {
         self.state().bulk_list = false;
+    }
+
+    /// From now on a replaced secret stays valid where that is asked for, as under Keycloak's client policy.
+    pub fn allow_overlap(&self) {
+        self.state().overlap = true;
+    }
+
+    /// All replaced secrets end: their time is over.
+    pub fn end_overlaps(&self) {
+        self.state().previous.clear();
+    }
+
+    /// The secret before the current one, if it is valid.
+    pub fn previous(&self, client_id: &str) -> Option<ClientSecret> {
+        self.state().previous.get(client_id).cloned()
     }
 
     /// The next `times` calls of `operation` fail. `Prove` answers [`Proof::Unknown`] instead.
@@ -371,7 +393,16 @@ impl Driver for MemoryDriver {
             let Some(old) = state.clients.remove(&observed.client_id) else {
                 return Ok(Written::NotFound);
             };
-            let new = old.with(diff, &self.model.created(desired, secret));
+            let mut new = old.with(diff, &self.model.created(desired, secret));
+            if diff.changes(SECRET) {
+                state.previous.remove(&new.client_id);
+                match &desired.previous {
+                    Some(previous) if state.overlap => {
+                        state.previous.insert(new.client_id.clone(), previous.secret.clone());
+                    }
+                    _ => new.validity = Validity::default(),
+                }
+            }
             state.clients.insert(new.client_id.clone(), new);
             Ok(Written::Done)
         })
@@ -388,12 +419,16 @@ impl Driver for MemoryDriver {
 
     async fn prove(&self, credentials: &Credentials<'_>, _endpoints: &Endpoints) -> Proof {
         let proof = self.call(Operation::Prove, credentials.client_id, |state| {
-            Ok(
-                match state.clients.get(credentials.client_id).map(|client| &client.secret) {
-                    Some(ObservedSecret::Shown(secret)) if secret == credentials.secret => Proof::Proven,
-                    _ => Proof::Disproven,
-                },
-            )
+            let client = state.clients.get(credentials.client_id);
+            let is_current = client.is_some_and(
+                |client| matches!(&client.secret, ObservedSecret::Shown(secret) if secret == credentials.secret),
+            );
+            let is_previous = state.previous.get(credentials.client_id) == Some(credentials.secret);
+            Ok(if is_current || is_previous {
+                Proof::Proven
+            } else {
+                Proof::Disproven
+            })
         });
         proof.unwrap_or_else(|error| Proof::Unknown(error.message))
     }

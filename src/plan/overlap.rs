@@ -1,0 +1,84 @@
+//! The client secret before the current one: valid beside it for a time, where the spec wants that and the provider can.
+//!
+//! Nothing is promised that was not seen: the provider shows until when the former secret is valid, and the token endpoint
+//! accepted it after the write. Then the output Secret says so.
+
+use jiff::Timestamp;
+
+use super::{client::Work, conditions, drafts::Credential, outputs, schedule, snapshot::OutputView, step::Move};
+use crate::domain::{ObservedClient, PreviousSecret, Proof};
+
+impl Work<'_> {
+    /// The secret that `credential` replaces in `output`, if it shall stay valid for a time. Not one that was lost or edited: that is
+    /// an emergency. Nor where the Secret's type changes: in between there is no Secret, as in an emergency.
+    pub(super) fn previous(&self, credential: &Credential, output: Option<&OutputView>) -> Option<PreviousSecret> {
+        let overlap = self.overlap().filter(|_| self.model.may_overlap())?;
+        let held = outputs::credential(output.filter(|seen| self.has_type(seen))?)?;
+        // The provider counts in seconds.
+        let since = Timestamp::from_second(self.snapshot.now.as_second()).ok()?;
+        (held.secret != credential.secret).then_some(PreviousSecret {
+            secret: held.secret,
+            since,
+            until: since.checked_add(overlap).ok()?,
+        })
+    }
+
+    fn overlap(&self) -> Option<jiff::SignedDuration> {
+        let spec = self.snapshot.client.spec.rotation()?;
+        spec.overlap.as_deref().and_then(schedule::length)
+    }
+
+    /// Is a former secret valid beside this one although its holders lost the Secret, which is the emergency rotation?
+    pub(super) fn former_must_end(&self, observed: &ObservedClient, output: Option<&OutputView>) -> bool {
+        output.is_none() && self.snapshot.memory.previous_proof.is_none() && self.previous_end(observed).is_some()
+    }
+
+    /// Until when the provider lets the former secret be valid, if it still does.
+    fn previous_end(&self, observed: &ObservedClient) -> Option<Timestamp> {
+        observed
+            .validity
+            .previous_until
+            .filter(|until| *until > self.snapshot.now)
+    }
+
+    /// Until when the former secret is valid beside this one, by what was tried.
+    ///
+    /// # Errors
+    /// The step that tries it.
+    pub(super) fn promise(
+        &self,
+        previous: Option<&PreviousSecret>,
+        remote: Option<&ObservedClient>,
+    ) -> Result<Option<String>, Move> {
+        let Some(until) = remote.and_then(|observed| self.previous_end(observed)) else {
+            return Ok(None);
+        };
+        match (&self.snapshot.memory.previous_proof, previous) {
+            (Some(Proof::Proven), _) => Ok(Some(conditions::timestamp(until))),
+            (None, Some(previous)) => Err(self.try_secret(&previous.secret, true)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The credential, with what it says of the secret before it only while that is true, or once it has been.
+    pub(super) fn with_promise_kept(&self, credential: Credential, remote: Option<&ObservedClient>) -> Credential {
+        let Some(until) = &credential.previous_until else {
+            return credential;
+        };
+        let stands = remote.and_then(|observed| self.previous_end(observed));
+        let is_true = match until.parse::<Timestamp>() {
+            Ok(until) => until <= self.snapshot.now || stands == Some(until),
+            Err(_) => false,
+        };
+        Credential {
+            previous_until: credential.previous_until.filter(|_| is_true),
+            ..credential
+        }
+    }
+
+    /// When the client secret must be rotated because the provider would let it expire.
+    pub(super) fn before_expiry(&self, made: Timestamp, remote: Option<&ObservedClient>) -> Option<Timestamp> {
+        let end = remote?.validity.secret_until?;
+        Some(schedule::before(made, end, self.overlap(), &self.snapshot.client.uid))
+    }
+}
