@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, ensure};
 use kube::api::DeleteParams;
 use oidc_operator_e2e::{
-    keycloak::{Mark, Realm},
+    keycloak::{Mark, Realm, Rotation},
     login::secret_accepted,
     shared,
 };
@@ -63,8 +63,11 @@ fn shown(mut client: Value) -> Shown {
         settings.insert(format!("protocolMapper {mapper}"));
     }
     for (name, value) in client["attributes"].take().as_object().into_iter().flatten() {
-        if name != "client.secret.creation.time" {
-            settings.insert(format!("attribute {name}: {value}"));
+        match name.as_str() {
+            time if time.starts_with("client.secret.") && time.ends_with(".time") => {}
+            // Whether there is one.
+            "client.secret.rotated" => drop(settings.insert(format!("attribute {name}"))),
+            _ => drop(settings.insert(format!("attribute {name}: {value}"))),
         }
     }
     for (name, value) in client.as_object().into_iter().flatten() {
@@ -193,6 +196,28 @@ crash_loop!(
     rotation_due, {"credentials": {"rotation": {"interval": "720h"}}}, made: true,
     |run| Box::pin(run.age()),
     ["create-next", "update-remote", "prove", "update-secret", "delete-secret"]
+);
+
+// A client policy lets the former secret be valid for a while. Nothing is promised that was not tried, whenever the operator dies.
+crash_loop!(
+    rotation_with_overlap, {"credentials": {"rotation": {"interval": "720h", "overlap": "1h"}}}, made: true,
+    |run| Box::pin(async move {
+        run.subject.server.set_rotation_policy(Rotation::default()).await?;
+        run.rotate("1").await
+    }),
+    ["create-next", "update-remote", "prove", "prove-previous", "update-secret", "delete-secret"]
+);
+
+// The emergency: no former secret is valid after it, nor the one before that.
+crash_loop!(
+    secret_deleted_in_an_overlap, {"credentials": {"rotation": {"interval": "720h", "overlap": "1h"}}}, made: true,
+    |run| Box::pin(async move {
+        run.subject.server.set_rotation_policy(Rotation::default()).await?;
+        run.rotate("1").await?;
+        run.live(Death::Never).await?;
+        run.delete_secret().await
+    }),
+    ["create-next", "update-remote", "prove", "create-secret", "delete-secret"]
 );
 
 // A rotation was cut off after its first step, then its output goes: both are made good by the one secret.

@@ -149,6 +149,7 @@ fn output(meta: &ObjectMeta, data: BTreeMap<String, String>, mask: &Mask) -> Out
             let differs = matches!(
                 key.as_str(),
                 "oidc-operator.io/rotated-at"
+                    | "oidc-operator.io/previous-secret-valid-until"
                     | "oidc-operator.io/data-sha256"
                     | "oidc-operator.io/output-sha256"
                     | "oidc-operator.io/generated-sha256"
