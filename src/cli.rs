@@ -43,6 +43,11 @@ pub struct RunArgs {
     #[arg(long, env = "OIDC_OPERATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
 
+    /// Restart the workloads that OIDCClients name (rolloutRestart) and that consent. The operator needs rights for that:
+    /// config/rollout-restart.
+    #[arg(long, env = "OIDC_OPERATOR_ENABLE_ROLLOUT_RESTART")]
+    pub enable_rollout_restart: bool,
+
     /// Where /healthz, /readyz and /metrics listen.
     #[arg(long, env = "OIDC_OPERATOR_HEALTH_ADDR", default_value = "0.0.0.0:8080")]
     pub health_addr: SocketAddr,

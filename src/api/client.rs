@@ -128,6 +128,11 @@ pub struct OIDCClientSpec {
     /// What is written beside the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Outputs>,
+    /// Workloads of this namespace that are restarted when what the outputs hold changes. Each consents by the annotation
+    /// `oidc-operator.io/restart-on`, and the operator must have been given the rights (`--enable-rollout-restart`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub rollout_restart: Option<Vec<WorkloadReference>>,
     /// What to do where a client of this ID exists already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<Adoption>,
@@ -158,6 +163,11 @@ impl OIDCClientSpec {
     /// By what rule the operator's secret is rotated, where it is.
     pub fn rotation(&self) -> Option<&Rotation> {
         self.credentials.as_ref()?.rotation.as_ref()
+    }
+
+    /// The workloads that shall follow the outputs.
+    pub fn rollout_restart(&self) -> &[WorkloadReference] {
+        self.rollout_restart.as_deref().unwrap_or_default()
     }
 
     /// The user's own Secret, where a confidential client has one. A public client has no secret, whatever the spec says.
@@ -521,6 +531,34 @@ pub enum CaBundlePolicy {
     WithSystemRoots,
 }
 
+/// A workload in the namespace of the OIDCClient.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadReference {
+    /// Deployment, StatefulSet or DaemonSet.
+    pub kind: WorkloadKind,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+impl std::fmt::Display for WorkloadReference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {}", self.kind, self.name)
+    }
+}
+
+/// Kinds of workloads that Kubernetes rolls out anew when their Pod template changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum WorkloadKind {
+    /// A Deployment.
+    Deployment,
+    /// A StatefulSet.
+    StatefulSet,
+    /// A DaemonSet.
+    DaemonSet,
+}
+
 /// What to do where a client of this ID exists already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -580,7 +618,7 @@ pub struct OIDCClientStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reconcile_request: Option<String>,
     /// ProviderResolved, Accepted, Provisioned, CredentialsPublished, CredentialsVerified, Ready; Reconciling and
-    /// Stalled while they hold.
+    /// Stalled while they hold; WorkloadsCurrent with `rolloutRestart`.
     pub conditions: Vec<Condition>,
 }
 

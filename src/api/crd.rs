@@ -113,6 +113,10 @@ fn complete(crd: CustomResourceDefinition, additions: &Additions) -> Result<Cust
                 place["x-kubernetes-list-type"] = json!("map");
                 place["x-kubernetes-list-map-keys"] = json!([key]);
             }
+            ListType::MapOf(keys) => {
+                place["x-kubernetes-list-type"] = json!("map");
+                place["x-kubernetes-list-map-keys"] = json!(keys);
+            }
         }
     }
     for (path, keyword, limit) in additions.limits {

@@ -119,6 +119,18 @@ reasons! {
     /// confidential, or is not given its user's any more), or that of the user's own Secret was taken over.
     SecretReplaced,
 
+    // Workloads.
+    /// All workloads under `rolloutRestart` were started with the outputs as they are, or restarted since.
+    WorkloadsCurrent,
+    /// The operator runs without `--enable-rollout-restart`.
+    RestartsDisabled,
+    /// A workload under `rolloutRestart` does not exist.
+    WorkloadNotFound,
+    /// A workload under `rolloutRestart` does not carry the annotation `oidc-operator.io/restart-on` with this OIDCClient's name.
+    ConsentMissing,
+    /// A workload under `rolloutRestart` could not be read or changed.
+    RestartFailed,
+
     // Reaching a provider.
     /// Connection refused, DNS, reset.
     Unreachable,
@@ -198,7 +210,8 @@ reasons! {
     LeftBehind,
     /// An output was edited or deleted and was written again.
     OutputRepaired,
-
+    /// A workload was restarted, because what the outputs hold has changed.
+    Restarted,
 }
 
 impl std::fmt::Display for Reason {

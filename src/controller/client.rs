@@ -1,6 +1,6 @@
 //! One pass over one OIDCClient.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
@@ -10,7 +10,7 @@ use super::{
     context::Context,
     execute, gather,
     registry::{Runtime, State},
-    report,
+    report, workloads,
 };
 use crate::{
     api::OIDCClient,
@@ -20,7 +20,7 @@ use crate::{
         self, Move, Need, Requeue, Snapshot, Verdict,
         rehearsal::{MAX_STEPS, Outcome},
         resolve,
-        snapshot::{ExistingView, Memory, NamespaceView, OutputsView, RemoteView},
+        snapshot::{ExistingView, Memory, NamespaceView, OutputsView, RemoteView, WorkloadView},
     },
 };
 
@@ -103,6 +103,7 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<End, PassErr
         existing: ExistingView::Unknown,
         remote: RemoteView::Unknown,
         rivals: None,
+        workloads: BTreeMap::new(),
         // A request by annotation looks at everything anew.
         memory: Memory {
             look_fresh: asked,
@@ -199,6 +200,7 @@ impl Pass<'_> {
                 let provider = snapshot.client.provider();
                 snapshot.rivals = Some(self.context.objects.clients_with(&provider, self.client_id).await);
             }
+            Need::Workloads => workloads::look(self.context, snapshot).await,
         }
         Ok(())
     }
@@ -210,7 +212,13 @@ impl Pass<'_> {
     async fn carry_out(&mut self, snapshot: &Snapshot, step: &plan::Step) -> Result<Outcome, KubeError> {
         tracing::debug!(client = %snapshot.client.name, %step, "step");
         let answer = execute::step(self.context, &snapshot.client, &self.object, self.provider, step).await;
-        let ok = matches!(&answer, Ok(outcome) if !matches!(outcome, Outcome::Failed(_) | Outcome::OutputRefused(_)));
+        let failed = |outcome: &Outcome| {
+            matches!(
+                outcome,
+                Outcome::Failed(_) | Outcome::OutputRefused(_) | Outcome::Workload(WorkloadView::Failed { .. })
+            )
+        };
+        let ok = answer.as_ref().is_ok_and(|outcome| !failed(outcome));
         self.context.metrics.step(step.name(), ok);
         if step.is_write() {
             tracing::info!(client = %snapshot.client.name, step = step.name(), ok, "wrote");
@@ -222,7 +230,11 @@ impl Pass<'_> {
         if let Some(note) = step.note()
             && matches!(
                 outcome,
-                Outcome::Done | Outcome::Shown(_) | Outcome::Output(_) | Outcome::OutputGone
+                Outcome::Done
+                    | Outcome::Shown(_)
+                    | Outcome::Output(_)
+                    | Outcome::OutputGone
+                    | Outcome::Workload(WorkloadView::Found(_))
             )
         {
             let provider = self.provider.map(|(runtime, _)| runtime);

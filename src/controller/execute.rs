@@ -18,6 +18,7 @@ use super::{
     context::Context,
     gather,
     registry::{Runtime, State},
+    workloads,
 };
 use crate::{
     api::OIDCClient,
@@ -66,6 +67,7 @@ pub async fn step(
             precondition,
             ..
         } => delete_output(context, client, *kind, name, precondition).await,
+        Step::UpdateWorkload { .. } => Ok(workloads::update(context, &client.name.namespace, step).await),
         remote => match provider {
             Some((runtime, state)) => Ok(remote_step(runtime, state, &resolve::client_id(client), remote).await),
             None => Ok(Outcome::Failed(IdpError::new(

@@ -10,6 +10,7 @@
 //! | `provider`, `client` | one pass over one object |
 //! | `gather` | IO in |
 //! | `execute` | IO out: one request a step |
+//! | `workloads` | IO on workloads that follow the outputs |
 //! | `report` | status, only on change; Events |
 //! | `pass` | from the queue to one pass: permit, deadline, when to look again |
 //! | `unreadable` | objects that this version cannot read |
@@ -32,3 +33,4 @@ pub mod report;
 pub mod run;
 pub mod triggers;
 pub mod unreadable;
+mod workloads;

@@ -223,6 +223,7 @@ mod tests {
                 owner: OwnerId::new("test").unwrap(),
                 deletion_timeout: Duration::from_secs(600),
                 started: Timestamp::now(),
+                rollout_restart: false,
             },
             registry: Registry::new(1),
             metrics,

@@ -38,6 +38,8 @@ pub struct LoopConfig {
     pub deletion_timeout: Duration,
     /// See `--concurrency`.
     pub concurrency: usize,
+    /// See `--enable-rollout-restart`.
+    pub rollout_restart: bool,
 }
 
 /// Runs until `stop`, and then up to [`GRACE`] longer for what is under way.
@@ -55,6 +57,7 @@ pub async fn run(
         owner: owner_id(&kube, &metrics, config.owner_id).await?,
         deletion_timeout: config.deletion_timeout,
         started: Timestamp::now(),
+        rollout_restart: config.rollout_restart,
     };
     tracing::info!(owner_id = %settings.owner, "starting");
     let (events, publishing) = Events::start(kube.clone(), instance(), metrics.clone(), stop.clone());

@@ -79,6 +79,19 @@ pub const ANNOTATION_ROTATE: &str = "oidc-operator.io/rotate";
 /// Annotation on outputs: the labels and annotations that came from the spec, so that they go when the spec drops them.
 pub const ANNOTATION_APPLIED_METADATA: &str = "oidc-operator.io/applied-metadata";
 
+/// Annotation on the output Secret: a random value that goes into what is noted on workloads ([`RESTART_PREFIX`]), so that nobody
+/// who reads a workload, but not the Secret, learns anything of what the Secret holds.
+pub const ANNOTATION_RESTART_SALT: &str = "oidc-operator.io/restart-salt";
+
+/// Annotation on a workload: the OIDCClients that may restart it, by name, separated by commas.
+pub const ANNOTATION_RESTART_ON: &str = "oidc-operator.io/restart-on";
+
+/// Prefix of the annotation on a workload, one for each OIDCClient, that tells which outputs it was last started with.
+pub const RESTART_PREFIX: &str = "restart.oidc-operator.io/";
+
+/// Annotation on the Pod template of a workload: a new value starts all of its Pods anew, as `kubectl rollout restart` does.
+pub const ANNOTATION_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
 /// Annotation on a custom resource: a new value asks for a pass that looks at everything anew, at once.
 pub const ANNOTATION_RECONCILE_REQUESTED: &str = "oidc-operator.io/reconcile-requested";
 

@@ -257,7 +257,11 @@ impl<'a> Work<'a> {
         if !client.finalizer {
             return step(Step::AddFinalizer);
         }
+        if let Some(first) = self.note_workloads(&outputs) {
+            return first;
+        }
         self.bring(&outputs, remote)
+            .or_else(|| self.restart_workloads(&outputs))
             .unwrap_or_else(|| self.prove_and_settle(&outputs, remote.map(|(observed, _)| observed)))
     }
 
@@ -454,7 +458,7 @@ impl<'a> Work<'a> {
                 Reason::NotApplicable,
                 "A public client has no secret to verify",
             ));
-            return settled(verdict);
+            return self.settle_with_workloads(verdict);
         };
         verdict.facts.rotated_at = credential.rotated_at.clone();
         verdict.facts.rotate_request = credential.request.clone();
@@ -510,7 +514,7 @@ impl<'a> Work<'a> {
                 verdict.requeue = Requeue::Backoff(ErrorClass::Transient);
             }
         }
-        settled(verdict)
+        self.settle_with_workloads(verdict)
     }
 
     /// What is known once the provider accepts the spec.

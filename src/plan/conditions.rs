@@ -14,6 +14,9 @@ use crate::{
     plan::snapshot::ClientView,
 };
 
+/// Stands only with `rolloutRestart`, and is no part of `Ready`.
+const WORKLOADS_CURRENT: &str = "WorkloadsCurrent";
+
 /// RFC 3339, to the second.
 pub fn timestamp(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -188,6 +191,14 @@ pub fn client_status(client: &ClientView, verdict: &Verdict, now: Timestamp) -> 
         "The client works: its credentials and endpoints are in the Secret and the ConfigMap",
     );
     set(conditions, "Ready", &summary, generation, now);
+    match &verdict.workloads {
+        Some(finding) => set(conditions, WORKLOADS_CURRENT, finding, generation, now),
+        // Kept while nothing new is known; gone with the field.
+        None if client.spec.rollout_restart().is_empty() => {
+            conditions.retain(|condition| condition.type_ != WORKLOADS_CURRENT);
+        }
+        None => {}
+    }
     set_while(conditions, "Reconciling", verdict.reconciling.as_ref(), generation, now);
     set_while(conditions, "Stalled", verdict.stalled.as_ref(), generation, now);
     complete(conditions, CLIENT_CONDITIONS);

@@ -242,11 +242,22 @@ pub fn config_map(context: Context<'_>, seen: Option<&OutputView>) -> Result<Out
 pub fn released(mark: &Mark, kind: OutputKind, seen: &OutputView) -> OutputDraft {
     OutputDraft {
         kind,
-        name: seen.name.clone(),
         owned: false,
-        labels: BTreeMap::new(),
         annotations: BTreeMap::from([(ANNOTATION_MARK.to_owned(), mark.released().to_string())]),
         dropped: vec![LABEL_CLIENT_UID.to_owned()],
+        ..unchanged(seen)
+    }
+}
+
+/// The Secret of ours that was seen, with nothing changed.
+pub fn unchanged(seen: &OutputView) -> OutputDraft {
+    OutputDraft {
+        kind: OutputKind::Secret,
+        name: seen.name.clone(),
+        owned: true,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        dropped: Vec::new(),
         data: seen.data.clone(),
         type_: SecretType::default(),
         immutable: seen.immutable,

@@ -19,6 +19,7 @@ pub mod provider;
 mod publishing;
 pub mod rehearsal;
 pub mod resolve;
+pub mod restarts;
 pub mod retry;
 pub mod schedule;
 pub mod snapshot;

@@ -36,7 +36,11 @@ impl Work<'_> {
         credential: Option<&Credential>,
         seen: Option<&OutputView>,
     ) -> Result<OutputDraft, Finding> {
-        drafts::secret(self.context(), name, credential, &self.generated(outputs), seen)
+        let mut draft = drafts::secret(self.context(), name, credential, &self.generated(outputs), seen)?;
+        if seen.is_none() {
+            self.insert_salt(&mut draft, outputs.former_secret);
+        }
+        Ok(draft)
     }
 
     pub(super) fn create_secret(&self, outputs: &Outputs<'_>, name: &str, credential: Option<&Credential>) -> Move {

@@ -4,14 +4,17 @@ use std::fmt;
 
 use super::{
     client,
-    snapshot::{Evidence, OutputView, OutputsView, OwnerView, RemoteView, Snapshot},
+    snapshot::{Evidence, OutputView, OutputsView, OwnerView, RemoteView, Snapshot, WorkloadView},
     step::{Move, Need, OutputDraft, OutputKind, Step},
     verdict::{Finding, Verdict},
 };
 use crate::{
-    api::Reason,
-    domain::{IdpError, IdpErrorKind, ObservedClient, Proof, model::SECRET},
+    api::{Reason, client::WorkloadReference},
+    domain::{ErrorClass, IdpError, IdpErrorKind, ObservedClient, Proof, model::SECRET},
 };
+
+/// How often a pass looks again at workloads that somebody else changes at the same time.
+const WORKLOAD_CONFLICTS_AT_MOST: u32 = 4;
 
 /// What became of a step.
 #[derive(Clone, Debug)]
@@ -36,6 +39,10 @@ pub enum Outcome {
     Failed(IdpError),
     /// What the proof said.
     Proof(Proof),
+    /// The workload as it stands now, is gone, or could not be changed.
+    Workload(WorkloadView),
+    /// The workload is not what was seen: look again.
+    WorkloadChanged,
 }
 
 impl Snapshot {
@@ -70,6 +77,7 @@ impl Snapshot {
                 }
             }
             (Step::Prove { .. }, _) => {}
+            (Step::UpdateWorkload { workload, .. }, outcome) => self.learn_workload(workload, outcome),
             (remote, outcome) => self.learn_remote(remote, outcome),
         }
     }
@@ -85,6 +93,25 @@ impl Snapshot {
             self.memory.previous_unknown += 1;
         } else {
             self.memory.previous_proof = Some(proof);
+        }
+    }
+
+    fn learn_workload(&mut self, workload: &WorkloadReference, outcome: Outcome) {
+        let seen = match outcome {
+            Outcome::Workload(view) => Some(view),
+            // Its controller writes its status while it rolls out: that is no reason to give up at once.
+            _ if self.memory.workload_conflicts < WORKLOAD_CONFLICTS_AT_MOST => {
+                self.memory.workload_conflicts += 1;
+                None
+            }
+            _ => Some(WorkloadView::Failed {
+                message: "it is being changed by somebody else; tried again soon".to_owned(),
+                class: ErrorClass::Transient,
+            }),
+        };
+        match seen {
+            Some(view) => drop(self.workloads.insert(workload.clone(), view)),
+            None => drop(self.workloads.remove(workload)),
         }
     }
 
@@ -227,7 +254,25 @@ pub fn expected(step: &Step, snapshot: &Snapshot) -> Outcome {
         }
         Step::DeleteOutput { .. } => Outcome::OutputGone,
         Step::Prove { .. } => Outcome::Proof(Proof::Proven),
+        Step::UpdateWorkload {
+            workload,
+            key,
+            fingerprint,
+            ..
+        } => Outcome::Workload(noted(snapshot.workloads.get(workload), key, fingerprint)),
         _ => Outcome::Done,
+    }
+}
+
+/// A workload as it looks once it was written.
+fn noted(seen: Option<&WorkloadView>, key: &str, fingerprint: &str) -> WorkloadView {
+    match seen.cloned() {
+        Some(WorkloadView::Found(mut workload)) => {
+            workload.annotations.insert(key.to_owned(), fingerprint.to_owned());
+            workload.resource_version.push('+');
+            WorkloadView::Found(workload)
+        }
+        other => other.unwrap_or(WorkloadView::Missing),
     }
 }
 

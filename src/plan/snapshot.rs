@@ -6,10 +6,14 @@ use jiff::Timestamp;
 
 use super::{step::OutputKind, verdict::Finding};
 use crate::{
-    api::{OIDCClientSpec, OIDCClientStatus, Reason, client::CaBundlePolicy, provider::ClientGrants},
+    api::{
+        OIDCClientSpec, OIDCClientStatus, Reason,
+        client::{CaBundlePolicy, WorkloadReference},
+        provider::ClientGrants,
+    },
     domain::{
-        ClientSecret, IdpError, Mark, MarkUid, Model, ObservedClient, OwnerId, Ownership, Proof, ProviderFacts,
-        ResourceName,
+        ClientSecret, ErrorClass, IdpError, Mark, MarkUid, Model, ObservedClient, OwnerId, Ownership, Proof,
+        ProviderFacts, ResourceName,
         vocabulary::{
             ANNOTATION_ATTEMPT, ANNOTATION_MARK, ANNOTATION_SECRET_DIGEST, ANNOTATION_SECRET_KEY, KEY_CLIENT_SECRET,
         },
@@ -37,6 +41,8 @@ pub struct Snapshot {
     pub remote: RemoteView,
     /// All OIDCClients of the provider with this client ID, this one among them; `None`: not looked at yet.
     pub rivals: Option<Vec<ClientBrief>>,
+    /// Workloads that the spec names; those that are missing here were not looked at yet.
+    pub workloads: BTreeMap<WorkloadReference, WorkloadView>,
     /// What this pass has learned that cannot be seen anywhere.
     pub memory: Memory,
     /// Fresh random values, to be used at most once each.
@@ -62,6 +68,8 @@ pub struct Settings {
     pub deletion_timeout: Duration,
     /// When this process started.
     pub started: Timestamp,
+    /// May workloads be restarted?
+    pub rollout_restart: bool,
 }
 
 /// The OIDCClient.
@@ -363,6 +371,33 @@ impl std::fmt::Debug for ExistingSecret {
     }
 }
 
+/// A workload that the spec names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkloadView {
+    /// There is none of that name, or it is being deleted.
+    Missing,
+    /// It could not be read, or not be changed.
+    Failed {
+        /// Kubernetes' own words, bounded.
+        message: String,
+        /// What that asks of the loop.
+        class: ErrorClass,
+    },
+    /// It is there, as a live read or our own write showed it.
+    Found(Workload),
+}
+
+/// What of a workload matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Its own annotations, not those of its Pods.
+    pub annotations: BTreeMap<String, String>,
+}
+
 /// The client at the provider.
 #[derive(Clone, Debug)]
 pub enum RemoteView {
@@ -424,6 +459,8 @@ pub struct Memory {
     pub output_refused: Option<Finding>,
     /// The name under which an output could not be made, because something stands there: looked at anew since.
     pub output_conflict: Option<(OutputKind, String)>,
+    /// How often a workload was changed by somebody else between a look at it and the write.
+    pub workload_conflicts: u32,
 }
 
 /// Fresh random values.

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
-    api::{Reason, client::SecretType},
+    api::{
+        Reason,
+        client::{SecretType, WorkloadReference},
+    },
     domain::{ClientSecret, DesiredClient, ObservedClient, RemoteDiff, TokenEndpointAuthMethod},
     publish::Data,
 };
@@ -32,6 +35,8 @@ pub enum Need {
     FreshRemote,
     /// Other OIDCClients with the same client ID.
     Rivals,
+    /// The workloads that the spec names and that were not looked at yet, live.
+    Workloads,
 }
 
 /// Secret or ConfigMap.
@@ -188,6 +193,21 @@ pub enum Step {
         /// A registered redirect URI.
         redirect_uri: Option<String>,
     },
+    /// Note on a workload what it was started with and, where that changed, start it anew: one request for both.
+    UpdateWorkload {
+        /// Which.
+        workload: WorkloadReference,
+        /// The version that was seen, with its consent.
+        precondition: Precondition,
+        /// The annotation that tells what it was started with.
+        key: String,
+        /// What stands for that.
+        fingerprint: String,
+        /// The restart; `None`: it was started with this.
+        restarted_at: Option<String>,
+        /// To tell.
+        note: Option<Note>,
+    },
 }
 
 impl Step {
@@ -220,6 +240,10 @@ impl Step {
             Self::DeleteRemote { .. } => "delete-remote",
             Self::Prove { previous: false, .. } => "prove",
             Self::Prove { previous: true, .. } => "prove-previous",
+            Self::UpdateWorkload {
+                restarted_at: Some(_), ..
+            } => "restart-workload",
+            Self::UpdateWorkload { restarted_at: None, .. } => "note-workload",
         }
     }
 
@@ -237,6 +261,7 @@ impl Step {
                 | Self::CreateOutput { .. }
                 | Self::UpdateOutput { .. }
                 | Self::DeleteOutput { .. }
+                | Self::UpdateWorkload { .. }
         )
     }
 
@@ -246,6 +271,7 @@ impl Step {
             Self::CreateOutput { note, .. }
             | Self::UpdateOutput { note, .. }
             | Self::UpdateRemote { note, .. }
+            | Self::UpdateWorkload { note, .. }
             | Self::DeleteRemote { note, .. } => note.as_ref(),
             Self::RemoveFinalizer { left_behind } => left_behind.as_ref(),
             Self::CreateRemote { note, .. } => Some(note),
@@ -296,6 +322,12 @@ impl fmt::Display for Step {
                 ..
             } => write!(f, "? secret of client {client_id}"),
             Self::Prove { client_id, .. } => write!(f, "? former secret of client {client_id}"),
+            Self::UpdateWorkload {
+                workload, restarted_at, ..
+            } => match restarted_at {
+                Some(_) => write!(f, "~ {workload} starts anew"),
+                None => write!(f, "~ {workload}: what it was started with"),
+            },
         }
     }
 }

@@ -119,6 +119,8 @@ pub struct Verdict {
     pub published: Option<Finding>,
     /// The credentials are good.
     pub verified: Option<Finding>,
+    /// The workloads that follow the outputs do; `None` also where there are none.
+    pub workloads: Option<Finding>,
     /// Why work goes on, if it does.
     pub reconciling: Option<(Reason, String)>,
     /// Why only a person can help, if so.
@@ -154,6 +156,7 @@ impl Verdict {
             provisioned: None,
             published: None,
             verified: None,
+            workloads: None,
             reconciling: None,
             stalled: None,
             facts: Facts::default(),

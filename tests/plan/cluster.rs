@@ -1,13 +1,14 @@
 //! A model of the API server, as far as Secrets and ConfigMaps go: uids, versions, preconditions, owners, immutability and
-//! garbage collection.
+//! garbage collection; and of workloads, as far as they are restarted.
 
 use std::collections::BTreeMap;
 
 use oidc_operator::{
-    domain::{names::next_secret_name, vocabulary::LABEL_CLIENT_UID},
+    api::client::WorkloadReference,
+    domain::{ErrorClass, names::next_secret_name, vocabulary::LABEL_CLIENT_UID},
     plan::{
         rehearsal::Outcome,
-        snapshot::{ClientView, OutputView, OutputsView, OwnerView},
+        snapshot::{ClientView, OutputView, OutputsView, OwnerView, Workload, WorkloadView},
         step::{OutputDraft, OutputKind, Precondition},
     },
 };
@@ -25,7 +26,20 @@ pub struct Cluster {
     pub refused: Vec<String>,
     /// Names whose deletion is refused.
     pub undeletable: Vec<String>,
+    pub workloads: BTreeMap<WorkloadReference, WorkloadModel>,
     counter: u64,
+}
+
+/// A workload, and what was done to it.
+#[derive(Clone, Debug)]
+pub struct WorkloadModel {
+    pub view: WorkloadView,
+    /// The values of restartedAt, one after the other.
+    pub restarts: Vec<String>,
+    /// How often somebody else changes it just before our write.
+    pub contested: usize,
+    /// Are writes forbidden?
+    pub forbidden: bool,
 }
 
 pub fn key(kind: OutputKind, name: &str) -> Key {
@@ -178,6 +192,69 @@ impl Cluster {
         *self.deleted.entry(key(kind, name)).or_default() += 1;
         self.objects.remove(&key(kind, name));
         Outcome::OutputGone
+    }
+
+    /// Somebody makes a workload, with these annotations.
+    pub fn workload(&mut self, reference: &WorkloadReference, annotations: &[(&str, &str)]) -> &mut WorkloadModel {
+        let number = self.number();
+        let view = WorkloadView::Found(Workload {
+            uid: format!("{reference}-{number}"),
+            resource_version: number,
+            annotations: annotations
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        });
+        let model = WorkloadModel {
+            view,
+            restarts: Vec::new(),
+            contested: 0,
+            forbidden: false,
+        };
+        self.workloads.insert(reference.clone(), model);
+        self.workloads.get_mut(reference).unwrap()
+    }
+
+    /// GET of a workload.
+    pub fn see(&self, reference: &WorkloadReference) -> WorkloadView {
+        let model = self.workloads.get(reference);
+        model.map_or(WorkloadView::Missing, |model| model.view.clone())
+    }
+
+    /// A merge patch on a workload with uid and resourceVersion in it.
+    pub fn restart(
+        &mut self,
+        reference: &WorkloadReference,
+        precondition: &Precondition,
+        (key, fingerprint): (&str, &str),
+        restarted_at: Option<&String>,
+    ) -> Outcome {
+        let number = self.number();
+        let Some(model) = self.workloads.get_mut(reference) else {
+            return Outcome::Workload(WorkloadView::Missing);
+        };
+        let WorkloadView::Found(workload) = &mut model.view else {
+            return Outcome::Workload(model.view.clone());
+        };
+        if model.contested > 0 {
+            model.contested -= 1;
+            workload.resource_version = number;
+            return Outcome::WorkloadChanged;
+        }
+        if model.forbidden {
+            return Outcome::Workload(WorkloadView::Failed {
+                message: "Kubernetes forbids it: no".to_owned(),
+                class: ErrorClass::Auth,
+            });
+        }
+        let version = precondition.resource_version.as_ref();
+        if workload.uid != precondition.uid || version != Some(&workload.resource_version) {
+            return Outcome::WorkloadChanged;
+        }
+        workload.annotations.insert(key.to_owned(), fingerprint.to_owned());
+        workload.resource_version = number;
+        model.restarts.extend(restarted_at.cloned());
+        Outcome::Workload(model.view.clone())
     }
 
     /// What has owners, and none of them lives, goes.

@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use oidc_operator::{
     api::OIDCClientStatus,
     domain::{ObservedSecret, Validity, digest},
-    plan::{drafts, outputs, snapshot::OutputView},
+    plan::{
+        drafts, outputs,
+        restarts::fingerprint,
+        snapshot::{OutputView, WorkloadView},
+        step::OutputKind,
+    },
 };
 
 use crate::simulator::Simulator;
@@ -37,6 +42,13 @@ impl Simulator {
                 line(format!("  {key}: {value:?}"));
             }
         }
+        for (reference, model) in &self.cluster.workloads {
+            line(format!(
+                "{reference}: {}, restarts: {}",
+                self.noted(&model.view),
+                model.restarts.len()
+            ));
+        }
         for mut client in self.driver.clients() {
             client.remote_id.clear();
             let previous = self.driver.previous(&client.client_id).is_some();
@@ -53,6 +65,29 @@ impl Simulator {
     }
 }
 
+impl Simulator {
+    /// What a workload tells of the outputs that it was started with.
+    pub fn noted(&self, workload: &WorkloadView) -> &'static str {
+        let WorkloadView::Found(workload) = workload else {
+            return "not readable";
+        };
+        let Some(noted) = workload.annotations.get("restart.oidc-operator.io/web") else {
+            return "nothing noted";
+        };
+        let client = &self.world.client;
+        let secret = self.cluster.get(OutputKind::Secret, &client.secret_name());
+        let config_map = self.cluster.get(OutputKind::ConfigMap, &client.config_map_name());
+        let now = secret
+            .zip(config_map)
+            .and_then(|(secret, map)| fingerprint(secret, map));
+        if now.as_ref() == Some(noted) {
+            "with these outputs"
+        } else {
+            "with other outputs"
+        }
+    }
+}
+
 /// Annotations without digests of random values, times and ids; a digest shows only whether it is right.
 fn masked(view: &OutputView) -> BTreeMap<&str, String> {
     view.annotations
@@ -64,6 +99,7 @@ fn masked(view: &OutputView) -> BTreeMap<&str, String> {
                 Some("output-sha256") => format!("right: {}", *value == digest::of_data(&view.data)),
                 Some("data-sha256") => format!("right: {}", !drafts::was_edited(view)),
                 Some("previous-secret-valid-until") => "a time".to_owned(),
+                Some("restart-salt") => "random".to_owned(),
                 Some("generated-sha256") => format!("{:?}, lost: {:?}", outputs::generated(view), outputs::lost(view)),
                 _ => value.clone(),
             };

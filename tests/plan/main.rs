@@ -27,6 +27,7 @@ mod deletion;
 mod plans;
 mod properties;
 mod provider_status;
+mod restarts;
 mod retry;
 mod secrecy;
 mod troubles;

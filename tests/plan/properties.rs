@@ -7,12 +7,13 @@ use oidc_operator::{
     domain::{ClientSecret, ObservedSecret, client::ClientType},
     idp::memory::Like,
     plan::step::OutputKind,
+    publish::Data,
 };
 use proptest::prelude::*;
 
 use crate::{
     end_state::summary,
-    scenarios::{at_provider, set_field, stranger},
+    scenarios::{CONSENT, at_provider, deployment, set_field, stranger, workload},
     simulator::{Simulator, TROUBLES, Trouble, text},
 };
 
@@ -161,6 +162,51 @@ fn happen(simulator: &mut Simulator, event: &Event) {
     }
 }
 
+/// Whatever the spec asks for, it does not wait for anybody.
+fn can_be_served(simulator: &mut Simulator) {
+    if matches!(&simulator.world.client.spec.redirect_uris, Some(uris) if uris[0].contains('*')) {
+        simulator.world.redirect_uris(&["https://shop/cb"]);
+    }
+    if simulator.world.existing.is_none() && simulator.world.client.spec.existing_secret_ref().is_some() {
+        simulator.world.users_secret("made-by-hand");
+    }
+}
+
+/// The Pods of a Deployment that consents, as a kubelet starts them.
+#[derive(Debug, Default)]
+struct Pods {
+    restarts: usize,
+    /// What Secret and ConfigMap held when they were started; `None`: they wait for both.
+    hold: Option<(Data, Data)>,
+}
+
+impl Pods {
+    fn deployed(simulator: &mut Simulator) -> Self {
+        simulator.cluster.workload(&workload("Deployment", "web"), &CONSENT);
+        let mut pods = Self::default();
+        pods.follow(simulator);
+        pods
+    }
+
+    /// What stands now, where both do.
+    fn standing(simulator: &Simulator) -> Option<(Data, Data)> {
+        let client = &simulator.world.client;
+        let secret = simulator.cluster.get(OutputKind::Secret, &client.secret_name())?;
+        let config_map = simulator
+            .cluster
+            .get(OutputKind::ConfigMap, &client.config_map_name())?;
+        Some((secret.data.clone(), config_map.data.clone()))
+    }
+
+    fn follow(&mut self, simulator: &mut Simulator) {
+        let restarts = deployment(simulator).restarts.len();
+        if self.hold.is_none() || restarts != self.restarts {
+            self.hold = Self::standing(simulator);
+        }
+        self.restarts = restarts;
+    }
+}
+
 /// A simulator with all of the history behind it, settled on a spec that can be served.
 fn after(like: Like, history: &[Event]) -> Simulator {
     let mut simulator = Simulator::new(like);
@@ -172,12 +218,7 @@ fn after(like: Like, history: &[Event]) -> Simulator {
     for event in history {
         happen(&mut simulator, event);
     }
-    if matches!(&simulator.world.client.spec.redirect_uris, Some(uris) if uris[0].contains('*')) {
-        simulator.world.redirect_uris(&["https://shop/cb"]);
-    }
-    if simulator.world.existing.is_none() && simulator.world.client.spec.existing_secret_ref().is_some() {
-        simulator.world.users_secret("made-by-hand");
-    }
+    can_be_served(&mut simulator);
     // Drift of a secret is not in Dex's lists: found on the next start, or where it matters.
     simulator.restart();
     simulator.settle();
@@ -211,6 +252,34 @@ proptest! {
 
         let again = simulator.pass(None);
         prop_assert!(!again.wrote(), "{:?}", again.names());
+    }
+
+    /// Pods of a workload that consents hold what the outputs hold, whenever the workload was made, and whatever happened since.
+    #[test]
+    fn pods_hold_what_the_outputs_hold((like, history) in histories(), deployed in proptest::collection::vec(proptest::bool::weighted(0.3), 16)) {
+        let mut simulator = Simulator::new(like);
+        simulator.world.spec(|spec| spec.rollout_restart = Some(vec![workload("Deployment", "web")]));
+        let mut pods = Pods::deployed(&mut simulator);
+        for (event, anew) in history.iter().zip(deployed) {
+            if anew {
+                pods = Pods::deployed(&mut simulator);
+            }
+            let view = deployment(&mut simulator).view.clone();
+            if matches!(event, Event::DeleteOutput(..)) && simulator.noted(&view) == "nothing noted" {
+                // What nobody has looked at yet: taken for one that waits.
+                pods = Pods::default();
+                pods.restarts = deployment(&mut simulator).restarts.len();
+            }
+            happen(&mut simulator, event);
+            pods.follow(&mut simulator);
+        }
+        can_be_served(&mut simulator);
+        simulator.restart();
+        simulator.settle();
+        pods.follow(&mut simulator);
+        prop_assert!(pods.hold.is_some());
+        // Not printed: they are secrets, and many.
+        prop_assert!(pods.hold == Pods::standing(&simulator), "the Pods hold something else");
     }
 
     /// Deleted, nothing of ours is left.

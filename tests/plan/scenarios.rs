@@ -4,23 +4,26 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use oidc_operator::{
     api::{
-        client::{CaBundlePolicy, OutputFormat, SecretType},
+        client::{CaBundlePolicy, OutputFormat, SecretType, WorkloadReference},
         provider::ClientGrants,
     },
-    domain::{ClientSecret, ClientType, IdpErrorKind, ObservedClient, ObservedSecret, ProviderFacts, Validity},
+    domain::{
+        ClientSecret, ClientType, ErrorClass, IdpErrorKind, ObservedClient, ObservedSecret, ProviderFacts, Validity,
+    },
     idp::{
         by_hand::ByHandModel,
         memory::{Like, Operation, When},
     },
     plan::{
         outputs,
-        snapshot::{ExistingSecret, ModelRef, NotReady, OwnerView, ProviderView},
+        snapshot::{ExistingSecret, ModelRef, NotReady, OwnerView, ProviderView, WorkloadView},
         step::OutputKind,
     },
 };
 use serde_json::json;
 
 use crate::{
+    cluster::WorkloadModel,
     simulator::{Simulator, Trouble},
     world,
 };
@@ -271,6 +274,37 @@ fn not_ready(simulator: &mut Simulator) {
     simulator
         .world
         .provider(|provider| provider.not_ready = Some(NotReady::AdminApi));
+}
+
+pub fn workload(kind: &str, name: &str) -> WorkloadReference {
+    serde_json::from_value(json!({"kind": kind, "name": name})).unwrap()
+}
+
+pub const CONSENT: [(&str, &str); 1] = [("oidc-operator.io/restart-on", "admin, web")];
+
+/// The spec names workloads of all kinds, and some are there.
+fn workloads(simulator: &mut Simulator) {
+    let all = [("Deployment", "web"), ("StatefulSet", "web"), ("DaemonSet", "web")];
+    let all: Vec<_> = all.iter().map(|(kind, name)| workload(kind, name)).collect();
+    for reference in &all[..2] {
+        simulator.cluster.workload(reference, &CONSENT);
+    }
+    simulator.world.spec(|spec| spec.rollout_restart = Some(all));
+}
+
+/// The client stands with its workloads, and they were started with the outputs as they are.
+pub fn standing_with_workloads(simulator: &mut Simulator) {
+    workloads(simulator);
+    standing(simulator);
+}
+
+/// The first of its workloads.
+pub fn deployment(simulator: &mut Simulator) -> &mut WorkloadModel {
+    simulator
+        .cluster
+        .workloads
+        .get_mut(&workload("Deployment", "web"))
+        .unwrap()
 }
 
 scenarios! {
@@ -563,6 +597,100 @@ scenarios! {
         s.world.spec(|spec| spec.type_ = ClientType::Confidential);
         s.world.users_secret("made-by-hand").existing_secret_ref(true);
     };
+
+    // Workloads follow the outputs.
+    workloads_of_a_new_client: workloads;
+    workloads_unchanged: standing_with_workloads;
+    workloads_of_a_standing_client: |s| { standing(s); workloads(s); };
+    workloads_and_rotation: |s| { standing_with_workloads(s); ask_to_rotate(s, "1"); };
+    // Started with the outputs as they were: noted before the rotation begins, although it is asked for already.
+    workloads_and_rotation_at_once: |s| { standing(s); workloads(s); ask_to_rotate(s, "1"); };
+    workloads_and_rotation_cut_off: |s| {
+        standing_with_workloads(s);
+        ask_to_rotate(s, "1");
+        s.pass(Some((0, Trouble::CrashAfter)));
+    };
+    workloads_and_deleted_secret: |s| { standing_with_workloads(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
+    workloads_and_edited_key: |s| { standing_with_workloads(s); edit_secret(s, "issuer-uri", "https://evil"); };
+    workloads_and_deleted_config_map: |s| {
+        standing_with_workloads(s);
+        s.cluster.remove(OutputKind::ConfigMap, "web-oidc");
+    };
+    workloads_and_another_ca: |s| {
+        standing_with_workloads(s);
+        facts(s, |facts| facts.ca_bundle = "-----BEGIN CERTIFICATE-----\nnew\n".to_owned());
+    };
+    workloads_and_new_secret_name: |s| {
+        standing_with_workloads(s);
+        s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
+    };
+    workloads_and_secret_type_changed: |s| { standing_with_workloads(s); other_type(s); };
+    workloads_and_existing_secret_changed: |s| {
+        workloads(s);
+        standing_existing(s);
+        s.world.users_secret("changed-by-hand");
+    };
+    workloads_of_a_public_client: |s| {
+        workloads(s);
+        standing_public(s);
+        s.world.outputs(|outputs| outputs.formats = Some(vec![OutputFormat::Env]));
+    };
+    workloads_of_a_client_made_by_hand: |s| {
+        workloads(s);
+        standing_by_hand(s);
+        secret_by_hand(s, "hunter2-changed-by-hand");
+        s.world.users_secret("changed-by-hand");
+    };
+    workload_of_no_consent_and_rotation: |s| {
+        workloads(s);
+        s.cluster.workload(&workload("Deployment", "web"), &[("oidc-operator.io/restart-on", "another")]);
+        standing(s);
+        ask_to_rotate(s, "1");
+    };
+    workload_that_took_its_consent_back_and_rotation: |s| {
+        standing_with_workloads(s);
+        let view = deployment(s).view.clone();
+        if let WorkloadView::Found(mut seen) = view {
+            seen.annotations.remove("oidc-operator.io/restart-on");
+            deployment(s).view = WorkloadView::Found(seen);
+        }
+        ask_to_rotate(s, "1");
+    };
+    workload_that_cannot_be_read_and_rotation: |s| {
+        workloads(s);
+        deployment(s).view = WorkloadView::Failed {
+            message: "Kubernetes forbids it: no".to_owned(),
+            class: ErrorClass::Auth,
+        };
+        standing(s);
+        ask_to_rotate(s, "1");
+    };
+    workload_that_cannot_be_changed_and_rotation: |s| {
+        standing_with_workloads(s);
+        deployment(s).forbidden = true;
+        ask_to_rotate(s, "1");
+    };
+    workload_contested_and_rotation: |s| {
+        standing_with_workloads(s);
+        deployment(s).contested = 3;
+        ask_to_rotate(s, "1");
+    };
+    workloads_while_restarts_are_disabled: |s| {
+        s.world.settings.rollout_restart = false;
+        workloads(s);
+        standing(s);
+        ask_to_rotate(s, "1");
+    };
+    workloads_not_named_any_more: |s| {
+        standing_with_workloads(s);
+        s.world.spec(|spec| spec.rollout_restart = None);
+        ask_to_rotate(s, "1");
+    };
+    workloads_and_retained_is_taken_back: |s| {
+        workloads(s);
+        retained(s);
+    };
+    workloads_and_delete: |s| { standing_with_workloads(s); s.world.deleted(); };
 
     // A client that is made by hand at the provider.
     by_hand: by_hand;

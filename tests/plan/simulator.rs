@@ -12,7 +12,7 @@ use oidc_operator::{
     plan::{
         self, Move, Need, Snapshot, Step, Verdict, conditions,
         rehearsal::{MAX_STEPS, Outcome},
-        snapshot::{Evidence, OutputOwnership, OutputView, RemoteView},
+        snapshot::{Evidence, OutputOwnership, OutputView, RemoteView, WorkloadView},
         step::{Note, OutputKind},
     },
 };
@@ -199,6 +199,7 @@ impl Simulator {
             Need::Outputs => snapshot.outputs = Some(self.cluster.gather(&self.world.client)),
             Need::ExistingSecret => snapshot.existing = self.world.existing(),
             Need::Rivals => snapshot.rivals = Some(self.world.rivals()),
+            Need::Workloads => self.look_at_workloads(snapshot),
             Need::Remote | Need::FreshRemote => {
                 let remote = match &self.known {
                     Some(client) if need == Need::Remote => RemoteView::Present {
@@ -210,6 +211,13 @@ impl Simulator {
                 };
                 snapshot.see_remote(remote);
             }
+        }
+    }
+
+    fn look_at_workloads(&self, snapshot: &mut Snapshot) {
+        for reference in self.world.client.spec.rollout_restart() {
+            let seen = || self.cluster.see(reference);
+            snapshot.workloads.entry(reference.clone()).or_insert_with(seen);
         }
     }
 
@@ -250,6 +258,7 @@ impl Simulator {
         snapshot.outputs = Some(self.cluster.gather(&self.world.client));
         snapshot.existing = self.world.existing();
         snapshot.rivals = Some(self.world.rivals());
+        self.look_at_workloads(&mut snapshot);
         snapshot.see_remote(self.ask());
         snapshot
     }
@@ -267,7 +276,10 @@ impl Simulator {
         }
         let held_before = self.valid_secret_is_held();
         let outcome = self.effect(step);
-        if matches!(outcome, Outcome::Done | Outcome::Output(_) | Outcome::OutputGone) {
+        if matches!(
+            outcome,
+            Outcome::Done | Outcome::Output(_) | Outcome::OutputGone | Outcome::Workload(WorkloadView::Found(_))
+        ) {
             self.writes += usize::from(step.is_write());
             self.events.extend(step.note().cloned());
         }
@@ -314,6 +326,16 @@ impl Simulator {
                 precondition,
                 ..
             } => self.cluster.delete(*kind, name, precondition),
+            Step::UpdateWorkload {
+                workload,
+                precondition,
+                key,
+                fingerprint,
+                restarted_at,
+                ..
+            } => self
+                .cluster
+                .restart(workload, precondition, (key, fingerprint), restarted_at.as_ref()),
             Step::Prove {
                 client_id,
                 secret,
@@ -479,6 +501,18 @@ impl Simulator {
                     !ours || left_behind.is_some(),
                     "{step}: a client is left, and nobody is told"
                 );
+            }
+            Step::UpdateWorkload { workload, key, .. } => {
+                assert!(self.world.settings.rollout_restart, "{step}: not allowed");
+                assert!(self.world.client.deletion.is_none(), "{step} once it is being deleted");
+                assert_eq!(key, "restart.oidc-operator.io/web");
+                if let WorkloadView::Found(seen) = self.cluster.see(workload) {
+                    let consent = seen.annotations.get("oidc-operator.io/restart-on");
+                    assert!(
+                        consent.is_some_and(|names| names.contains("web")),
+                        "{step} without consent"
+                    );
+                }
             }
             Step::AddFinalizer | Step::Prove { .. } => {}
         }

@@ -1,6 +1,10 @@
 //! A living OIDCClient `shop/web` on a ready provider `shop/idp`, everything unset; and how to vary it.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use oidc_operator::{
@@ -48,6 +52,7 @@ impl World {
                 owner: OwnerId::new("c1").unwrap(),
                 deletion_timeout: Duration::from_secs(600),
                 started: time("2026-01-01T00:00:00Z"),
+                rollout_restart: true,
             },
             client: ClientView {
                 name: ResourceName::new("shop", "web"),
@@ -196,6 +201,7 @@ impl World {
             remote: RemoteView::Unknown,
             existing: ExistingView::Unknown,
             rivals: None,
+            workloads: BTreeMap::new(),
             memory: Memory {
                 look_fresh: asked,
                 ..Memory::default()

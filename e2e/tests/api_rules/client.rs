@@ -66,6 +66,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(keys("labels", &LABELS));
     rows.extend(keys("annotations", &ANNOTATIONS));
     rows.push(label_values());
+    rows.push(workload_names());
     rows
 }
 
@@ -192,6 +193,20 @@ fn names() -> Vec<Row> {
             [config_map_name("Shop"), config_map_name("../x")],
         ),
     ]
+}
+
+fn workload_names() -> Row {
+    let workload = |name: &str| create(json!({"rolloutRestart": [{"kind": "Deployment", "name": name}]}));
+    row(
+        "rolloutRestart[].name must be a DNS subdomain",
+        [workload("shop"), workload("shop.web-1")],
+        [
+            workload("Shop"),
+            workload("shop_web"),
+            workload("-shop"),
+            workload("shop/web"),
+        ],
+    )
 }
 
 fn rotation() -> Vec<Row> {

@@ -528,6 +528,7 @@ fn client() -> Vec<Limit> {
     limits.extend(client_rotation());
     limits.extend(client_contents());
     limits.extend(client_outputs());
+    limits.extend(client_workloads());
     limits
 }
 
@@ -1065,6 +1066,43 @@ fn client_outputs() -> Vec<Limit> {
             "spec.outputs.configMap.caBundle",
             ["IssuerOnly", "WithSystemRoots"],
             |value| json!({"outputs": {"configMap": {"caBundle": value}}}),
+        ),
+    ]
+}
+
+fn client_workloads() -> Vec<Limit> {
+    let workloads = |workloads: Value| json!({"rolloutRestart": workloads});
+    let workload = |kind: &str, name: Value| json!({"kind": kind, "name": name});
+    let shops = |count| many(count, |number| workload("Deployment", json!(format!("shop-{number}"))));
+    let one = |kind: &str, name: Value| workloads(json!([workload(kind, name)]));
+    // Told apart by kind and name.
+    let of_both_kinds = json!([
+        workload("Deployment", json!("shop")),
+        workload("StatefulSet", json!("shop"))
+    ]);
+    let twice = json!([
+        workload("Deployment", json!("shop")),
+        workload("Deployment", json!("shop"))
+    ]);
+    vec![
+        limit(
+            "spec.rolloutRestart",
+            [workloads(json!([])), workloads(shops(8)), workloads(of_both_kinds)],
+            [workloads(shops(9)), workloads(twice)],
+        ),
+        choice(
+            "spec.rolloutRestart.kind",
+            ["Deployment", "StatefulSet", "DaemonSet"],
+            |kind| one(kind, json!("shop")),
+        ),
+        limit(
+            "spec.rolloutRestart.name",
+            [one("Deployment", json!("a")), one("Deployment", json!(long(253)))],
+            [
+                one("Deployment", json!("")),
+                one("Deployment", json!(null)),
+                one("Deployment", json!(long(254))),
+            ],
         ),
     ]
 }

@@ -204,6 +204,7 @@ impl Life {
                 owner: OwnerId::new(OWNER).unwrap(),
                 deletion_timeout: Duration::from_secs(600),
                 started: jiff::Timestamp::now(),
+                rollout_restart: true,
             },
             registry: Registry::new(4),
             metrics,

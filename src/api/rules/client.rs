@@ -16,6 +16,7 @@ pub const CLIENT_RULES: &[&[CelRule]] = &[
     CREDENTIALS,
     secret_key!("spec.credentials.existingSecretRef", "credentials.existingSecretRef"),
     OUTPUTS,
+    ROLLOUT_RESTART,
 ];
 
 /// Fixed from the start.
@@ -288,3 +289,5 @@ const OUTPUTS: &[CelRule] = &[
         "outputs.mountPath must be an absolute path of letters, digits, '-', '_' and '.', with no slash at its end",
     ),
 ];
+
+const ROLLOUT_RESTART: &[CelRule] = &[object_name!("spec.rolloutRestart.[].name", "rolloutRestart[].name")];

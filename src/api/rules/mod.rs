@@ -43,6 +43,8 @@ pub enum ListType {
     Set,
     /// Told apart by this key.
     Map(&'static str),
+    /// Told apart by these keys together.
+    MapOf(&'static [&'static str]),
 }
 
 /// List types of OIDCProvider.
@@ -67,6 +69,7 @@ pub const CLIENT_LISTS: &[(&str, ListType)] = &[
     ("spec.outputs.secret.templates", ListType::Map("key")),
     ("spec.outputs.secret.generate", ListType::Map("key")),
     ("spec.outputs.configMap.templates", ListType::Map("key")),
+    ("spec.rolloutRestart", ListType::MapOf(&["kind", "name"])),
     ("status.conditions", ListType::Map("type")),
     ("status.resolved.grantTypes", ListType::Set),
     ("status.resolved.scopes", ListType::Set),
