@@ -1,8 +1,9 @@
 //! The operator on a control plane, as users install it, and what a provider needs around it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -10,6 +11,8 @@ use serde_json::{Value, json};
 use crate::control_plane::ControlPlane;
 use crate::dex::Dex;
 use crate::pki::Identity;
+use crate::tools;
+use crate::wait::eventually;
 
 /// The namespace and the ServiceAccount of `config/rbac`.
 pub const NAMESPACE: &str = "oidc-operator-system";
@@ -96,4 +99,52 @@ pub fn provider(dex: &Dex, namespace: &str, name: &str) -> Value {
             "clients": {"allowedNamespaces": {"from": "All"}},
         },
     })
+}
+
+/// The role and the policy of `config/rollout-restart`. The role is bound by [`allow_restarts`], namespace by namespace.
+///
+/// # Errors
+/// kubectl or the API server refuses.
+pub async fn restarts(cluster: &ControlPlane) -> Result<()> {
+    let folder = tools::repository().join("config/rollout-restart");
+    let rights = std::fs::read_to_string(folder.join("rights.yaml"))?;
+    let (role, _binding) = rights.split_once("\n---\n").context("no binding after the role")?;
+    let kubectl = cluster.kubectl()?;
+    kubectl.apply(role).await?;
+    kubectl.apply_path(folder.join("limits.yaml")).await?;
+    Ok(())
+}
+
+/// Lets the operator restart workloads of `namespace`, and waits until the API server knows.
+///
+/// # Errors
+/// kubectl or the API server refuses.
+pub async fn allow_restarts(cluster: &ControlPlane, namespace: &str) -> Result<()> {
+    let kubectl = cluster.kubectl()?;
+    let account = format!("--serviceaccount={NAMESPACE}:{SERVICE_ACCOUNT}");
+    let role = "--clusterrole=oidc-operator-rollout-restart";
+    kubectl
+        .run(["create", "rolebinding", "restarts", role, &account, "-n", namespace])
+        .await?;
+    let user = format!("system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}");
+    let ask = [
+        "auth",
+        "can-i",
+        "patch",
+        "deployments.apps",
+        "-n",
+        namespace,
+        "--as",
+        &user,
+    ];
+    eventually(
+        "the operator may restart workloads",
+        Duration::from_secs(30),
+        async || {
+            let answer = kubectl.output(ask, "").await?;
+            ensure!(answer.stdout.trim() == "yes", "{answer:?}");
+            Ok(())
+        },
+    )
+    .await
 }

@@ -120,6 +120,21 @@ impl Stage {
         CELL.get_or_try_init(|| Self::start("shared", &[])).await
     }
 
+    /// The stage of this process whose operator may restart workloads: `--enable-rollout-restart`, and what
+    /// `config/rollout-restart` has beside it. The rights are given by [`install::allow_restarts`].
+    ///
+    /// # Errors
+    /// As [`Stage::start`]; the next caller tries again.
+    pub async fn restarting() -> Result<&'static Self> {
+        static CELL: OnceCell<Stage> = OnceCell::const_new();
+        CELL.get_or_try_init(async || {
+            let stage = Self::start("restarting", &["--enable-rollout-restart"]).await?;
+            install::restarts(&stage.cluster).await?;
+            Ok(stage)
+        })
+        .await
+    }
+
     /// A scene with a provider that is ready, for this Dex.
     ///
     /// # Errors

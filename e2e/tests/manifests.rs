@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use oidc_operator_e2e::{case, control_plane::ControlPlane, kubectl::Kubectl, shared, tools};
+use oidc_operator_e2e::{case, control_plane::ControlPlane, kubectl::Kubectl, shared, tools, workdir::WorkDir};
 use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -72,6 +72,51 @@ async fn the_default_installation_holds_all_it_needs_and_no_more() {
         );
         let again = kubectl.run(["diff", "--server-side", "-k", "config/default"]).await?;
         assert_eq!(again, "", "applied, and still different");
+        Ok(())
+    })
+    .await;
+}
+
+/// As a user refers to both (docs/restarts.md), with a checkout somewhere else.
+#[tokio::test]
+async fn restarts_are_a_component_beside_the_default_installation() {
+    case::run(async {
+        let (_, kubectl) = installed().await?;
+        let folder = WorkDir::new("kustomize")?;
+        let up = "../".repeat(folder.path().canonicalize()?.components().count() - 1);
+        let checkout = tools::repository().canonicalize()?;
+        let checkout = format!("{up}{}", checkout.display().to_string().trim_start_matches('/'));
+        let kustomization =
+            format!("resources: [{checkout}/config/default]\ncomponents: [{checkout}/config/rollout-restart]\n");
+        folder.write("kustomization.yaml", kustomization)?;
+        let text = kubectl.run(["kustomize", &folder.path().display().to_string()]).await?;
+        let with = documents(&text)?;
+        let without = documents(&kubectl.run(["kustomize", "config/default"]).await?)?;
+        let mut names = contents(&with);
+        names.retain(|name| !contents(&without).contains(name));
+        assert_eq!(
+            names,
+            [
+                "ClusterRole/oidc-operator-rollout-restart",
+                "ClusterRoleBinding/oidc-operator-rollout-restart",
+                "ValidatingAdmissionPolicy/oidc-operator-rollout-restart",
+                "ValidatingAdmissionPolicyBinding/oidc-operator-rollout-restart",
+            ]
+        );
+        let args = with
+            .iter()
+            .find(|document| document["kind"] == "Deployment")
+            .map(|deployment| deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone());
+        assert_eq!(args, Some(serde_json::json!(["run", "--enable-rollout-restart"])));
+        let args = [
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            "-",
+        ];
+        kubectl.run_with_input(args, &text).await?;
         Ok(())
     })
     .await;

@@ -6,9 +6,12 @@ use oidc_operator_e2e::{
     applications::{Application, Example, Place, Program, Restart, User},
     case,
     dex::Dex,
+    install,
     login::{Attempt, gaps, stream},
-    scene::{SOON, Scene},
+    pki::Ca,
+    scene::{SOON, Scene, Stage},
 };
+use serde_json::json;
 use tokio::{sync::watch, time::timeout};
 
 use crate::{Theatre, dex::theatre, journey};
@@ -19,6 +22,10 @@ const PROGRAM: Program = Program::Flask;
 async fn flask(theatre: &Theatre, scene: &Scene<'_, Dex>) -> Result<Application> {
     let place = Place::new(PROGRAM.name(), &theatre.ca)?;
     let example = Example::of(PROGRAM, &place, &scene.app, ("dex", &scene.identity), "")?;
+    start(scene, place, example).await
+}
+
+async fn start(scene: &Scene<'_, Dex>, place: Place, example: Example) -> Result<Application> {
     scene.apply(example.client).await?;
     scene.apply(example.deployment).await?;
     scene.ready::<OIDCClient>(PROGRAM.name()).await?;
@@ -97,6 +104,37 @@ async fn a_stream_of_logins_shows_how_long_none_worked() {
         // With the Secret its session key was lost: a login that has begun before the restart does not end after it.
         let expected = |failure: &&str| failure.contains("invalid_client") || failure.contains("mismatching_state");
         ensure!(failures.iter().all(expected), "{failures:?}");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_operator_restarts_an_application_that_consents_once_its_secret_was_rotated() {
+    case::run(async {
+        let stage = Stage::restarting().await?;
+        let scene = stage.scene("follow").await?;
+        install::allow_restarts(&stage.cluster, &scene.app).await?;
+        let place = Place::new(PROGRAM.name(), &Ca::new("oidc-operator-e2e applications")?)?;
+        let mut example = Example::of(PROGRAM, &place, &scene.app, ("dex", &scene.identity), "")?;
+        let name = PROGRAM.name();
+        example.client["spec"]["rolloutRestart"] = json!([{"kind": "Deployment", "name": name}]);
+        example.deployment["metadata"]["annotations"] = json!({"oidc-operator.io/restart-on": name});
+        let mut application = start(&scene, place, example).await?;
+        let login = application.login(&User::of_dex(), stage.dex.ca_pem());
+
+        let body = async |mut restarts: watch::Receiver<Vec<Restart>>| -> Result<()> {
+            login.run().await.context("before the rotation")?;
+            // Of the operator alone: nobody else asks for it.
+            let annotations = json!({"oidc-operator.io/rotate": "1"});
+            let patch = json!({"metadata": {"annotations": annotations}});
+            scene.patch::<OIDCClient>(name, patch).await?;
+            let done = timeout(SOON, restarts.wait_for(|restarts| !restarts.is_empty())).await;
+            drop(done.context("no restart")??);
+            login.run().await.context("after the restart")
+        };
+        let ((), restarts) = application.supervised(&scene.kube, &scene.app, body).await?;
+        ensure!(restarts.len() == 1, "{restarts:?}");
         Ok(())
     })
     .await;

@@ -161,6 +161,19 @@ crash_loop!(
     ["create-next", "delete-remote", "create-remote", "prove", "update-secret", "delete-secret"]
 );
 
+// Nothing is noted on the Deployment yet: it was made since the last pass.
+crash_loop!(
+    rotation_with_a_workload, {"rolloutRestart": [{"kind": "Deployment", "name": NAME}]}, made: true,
+    |run| Box::pin(async move {
+        run.deploy().await?;
+        run.rotate("1").await
+    }),
+    [
+        "note-workload", "create-next", "delete-remote", "create-remote", "prove", "update-secret", "delete-secret",
+        "restart-workload",
+    ]
+);
+
 // A rotation was cut off after its first step, then its output goes: both are made good by the one secret.
 crash_loop!(
     secret_deleted_while_a_rotation_stands, {}, made: true,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::{BoxFuture, LocalBoxFuture};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -104,6 +104,22 @@ impl<P: Server> Run<P> {
     pub(crate) async fn rotate(&self, value: &str) -> Result<()> {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {"oidc-operator.io/rotate": value}}}));
         self.clients().patch(NAME, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// A Deployment that consents to restarts, started with the outputs as they stand.
+    pub(crate) async fn deploy(&self) -> Result<()> {
+        let labels = json!({"app": NAME});
+        let deployment = json!({
+            "metadata": {"name": NAME, "annotations": {"oidc-operator.io/restart-on": NAME}},
+            "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "web", "image": "web"}]},
+            }},
+        });
+        let deployment: Deployment = serde_json::from_value(deployment)?;
+        let api: Api<Deployment> = Api::namespaced(self.kube.clone(), &self.namespace);
+        api.create(&PostParams::default(), &deployment).await?;
         Ok(())
     }
 

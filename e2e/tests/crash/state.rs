@@ -4,13 +4,23 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, Namespace, Secret},
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ConfigMap, Namespace, Secret},
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
-use oidc_operator::api::OIDCClient;
+use oidc_operator::{
+    api::OIDCClient,
+    controller::gather,
+    plan::restarts::{fingerprint, noted_under},
+};
 
-use crate::server::Server;
+use crate::{
+    loops::{NAME, SECRET},
+    server::Server,
+};
 
 /// What is left of a scenario when all has settled.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +30,8 @@ pub(crate) struct EndState {
     /// Name, owners, labels, annotations, data.
     secrets: Vec<Output>,
     config_maps: Vec<Output>,
+    /// The workload of a scenario that has one: what it was started with, and whether it was restarted.
+    workload: Option<(&'static str, bool)>,
     /// At the identity provider: its settings, and whether it has a secret.
     there: Option<(Vec<String>, bool)>,
 }
@@ -84,7 +96,9 @@ pub(crate) async fn end_state<P: Server>(kube: &Client, server: &P, namespace: &
             .map(|uid| (uid, "<uid>")),
     );
     let mask = Mask(values);
+    let workload = workload(kube, namespace, &secrets, &maps).await?;
     Ok(EndState {
+        workload,
         client: client.map(|client| {
             let conditions = client
                 .status
@@ -116,6 +130,34 @@ pub(crate) async fn end_state<P: Server>(kube: &Client, server: &P, namespace: &
             (settings, client.secret.is_some())
         }),
     })
+}
+
+async fn workload(
+    kube: &Client,
+    namespace: &str,
+    secrets: &[Secret],
+    maps: &[ConfigMap],
+) -> Result<Option<(&'static str, bool)>> {
+    let deployments: Api<Deployment> = Api::namespaced(kube.clone(), namespace);
+    let Some(deployment) = deployments.get_opt(NAME).await? else {
+        return Ok(None);
+    };
+    let secret = secrets.iter().find(|secret| secret.name_any() == SECRET);
+    let map = maps.iter().find(|map| map.name_any() == SECRET);
+    let (secret, map) = secret.cloned().zip(map.cloned()).context("no outputs")?;
+    let now = fingerprint(&gather::secret(secret), &gather::config_map(map));
+    let noted = deployment.annotations().get(&noted_under(NAME)).cloned();
+    let template = deployment.spec.and_then(|spec| spec.template.metadata);
+    let annotations = template.and_then(|meta| meta.annotations).unwrap_or_default();
+    let what = match noted {
+        None => "nothing noted",
+        noted if noted == now => "with these outputs",
+        Some(_) => "with other outputs",
+    };
+    Ok(Some((
+        what,
+        annotations.contains_key("kubectl.kubernetes.io/restartedAt"),
+    )))
 }
 
 /// Keys of random values.
@@ -150,6 +192,7 @@ fn output(meta: &ObjectMeta, data: BTreeMap<String, String>, mask: &Mask) -> Out
                 key.as_str(),
                 "oidc-operator.io/rotated-at"
                     | "oidc-operator.io/previous-secret-valid-until"
+                    | "oidc-operator.io/restart-salt"
                     | "oidc-operator.io/data-sha256"
                     | "oidc-operator.io/output-sha256"
                     | "oidc-operator.io/generated-sha256"

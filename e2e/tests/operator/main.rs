@@ -17,6 +17,7 @@ mod process;
 mod quiet;
 mod reach;
 mod references;
+mod restarts;
 mod retain;
 mod rotation;
 mod secrecy;
