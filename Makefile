@@ -20,7 +20,7 @@ FULL_EXTRA ?=
 
 TOOLS := hack/tools/tools.sh
 
-.PHONY: help tools demo test full unit e2e e2e-crash e2e-former e2e-authentik-former e2e-authentik crds lint bench fmt clean
+.PHONY: help tools demo test full unit e2e e2e-crash e2e-rotations e2e-former e2e-authentik-former e2e-authentik crds lint bench fmt clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,8 @@ demo: tools ## Run the operator against a real API server and provider (PROVIDER
 test: ## Everything a change must pass: tools, lint, unit, e2e; ends with "N passed, N failed"
 	@hack/test.sh
 
-full: ## test with e2e-crash, e2e-former and e2e-authentik-former, then bench with each provider, then what FULL_EXTRA names
-	hack/test.sh e2e-crash e2e-former e2e-authentik-former
+full: ## test with e2e-crash, e2e-rotations, e2e-former and e2e-authentik-former, then bench with each provider, then what FULL_EXTRA names
+	hack/test.sh e2e-crash e2e-rotations e2e-former e2e-authentik-former
 	$(MAKE) bench PROVIDER=dex
 	$(MAKE) bench PROVIDER=keycloak
 	$(foreach target,$(FULL_EXTRA),$(MAKE) $(target) &&) true
@@ -52,6 +52,12 @@ e2e-crash: tools ## The crash loops of e2e, whole: after each step with the stat
 	cargo build --workspace --bins
 	OIDC_OPERATOR_E2E_CRASH=whole RUST_TEST_THREADS=$(E2E_THREADS) $(WITH_KEYCLOAK) \
 	cargo test -p oidc-operator-e2e --no-fail-fast --test crash
+
+# One after the other, so that each has the machine for itself.
+e2e-rotations: tools ## 50 rotations under a stream of logins at each provider: failed logins and gaps, in target/bench
+	cargo build --workspace --bins
+	OIDC_OPERATOR_E2E_ROTATIONS=50 RUST_TEST_THREADS=1 $(WITH_KEYCLOAK) \
+	cargo test -p oidc-operator-e2e --no-fail-fast --test applications -- rotations
 
 # Tests are chosen by their name: what concerns Keycloak is in a module, program or test that says so.
 e2e-former: tools ## The tests of e2e that concern Keycloak, against the oldest Keycloak that is supported

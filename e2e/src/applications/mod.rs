@@ -34,7 +34,7 @@ use crate::{http, ports, tools};
 const READY_BOUND: Duration = Duration::from_secs(60);
 
 /// What a process still gets to answer after another has taken its place.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 /// How long it may take to end, before it is killed as the kubelet would.
 const GRACE_PERIOD: Duration = Duration::from_secs(10);
@@ -189,7 +189,7 @@ impl Application {
         let container = container(self.program, kube, namespace, self.place.root()).await?;
         let process = serve(self.program, &container, &self.place).await?;
         let old = std::mem::replace(&mut self.process, process);
-        // As `preStop: {sleep: {seconds: 1}}`: what it has begun to answer it may end.
+        // As `preStop: {sleep: {seconds: 3}}`: what it has begun to answer it may end.
         tokio::time::sleep(LAST_ANSWERS).await;
         if old.terminate(GRACE_PERIOD).await.is_err() {
             old.kill().await?;

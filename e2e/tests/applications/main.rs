@@ -8,6 +8,7 @@ mod harness;
 mod journey;
 mod keycloak;
 mod restarts;
+mod rotations;
 
 use anyhow::Result;
 use oidc_operator_e2e::{browser::Browser, pki::Ca, scene::Stage};

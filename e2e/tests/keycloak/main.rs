@@ -6,6 +6,7 @@ mod bad_input;
 mod by_hand;
 mod drift;
 mod effects;
+mod examples;
 mod existing;
 mod fields;
 mod held;
