@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use oidc_operator_e2e::{case, control_plane::ControlPlane, kubectl::Kubectl, shared, tools, workdir::WorkDir};
+use oidc_operator_e2e::{
+    case, control_plane::ControlPlane, kubectl::Kubectl, shared, tools, wait::eventually, workdir::WorkDir,
+};
 use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -117,9 +119,26 @@ async fn restarts_are_a_component_beside_the_default_installation() {
             "-",
         ];
         kubectl.run_with_input(args, &text).await?;
-        Ok(())
+        policy_has_no_mistakes(&kubectl).await
     })
     .await;
+}
+
+/// kube-controller-manager checks a policy's expressions against the kinds that they are for. What they do is a test of `operator`.
+async fn policy_has_no_mistakes(kubectl: &Kubectl) -> Result<()> {
+    kubectl.apply_path("config/rollout-restart/limits.yaml").await?;
+    eventually("the policy is checked", Duration::from_secs(30), async || {
+        let args = ["validatingadmissionpolicy", "oidc-operator-rollout-restart"];
+        let policy = kubectl.get_json(args).await?;
+        ensure!(
+            policy["status"]["observedGeneration"] == policy["metadata"]["generation"],
+            "not yet"
+        );
+        let warnings = &policy["status"]["typeChecking"]["expressionWarnings"];
+        assert!(warnings.is_null(), "{warnings:#}");
+        Ok(())
+    })
+    .await
 }
 
 /// Pod Security Admission sees Pods only, and here is nothing that makes any.
@@ -259,7 +278,7 @@ async fn application_teams_get_clients_by_kubernetes_own_roles() {
         }
         let may = async |user: &str, verb: &str, resource: &str| may(&kubectl, &namespace, user, verb, resource).await;
         // kube-controller-manager puts the rules of our roles into theirs.
-        oidc_operator_e2e::wait::eventually("roles are aggregated", std::time::Duration::from_secs(30), async || {
+        eventually("roles are aggregated", Duration::from_secs(30), async || {
             ensure!(
                 may("team-edit", "create", "oidcclients.oidc-operator.io").await?,
                 "edit lacks create"

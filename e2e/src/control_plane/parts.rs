@@ -22,7 +22,8 @@ const READY_BOUND: Duration = Duration::from_secs(60);
 const TOKEN_ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// Those that act on what the operator makes. All others would only use processor time.
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
-    root-ca-certificate-publisher-controller,clusterrole-aggregation-controller";
+    root-ca-certificate-publisher-controller,clusterrole-aggregation-controller,\
+    validatingadmissionpolicy-status-controller";
 
 /// Keys, certificates, tokens and the audit policy.
 pub(super) fn write_files(workdir: &WorkDir, ca: &Ca, users: &[User], signing_key: &SigningKey) -> Result<()> {
