@@ -11,6 +11,7 @@ pub mod discovery;
 pub mod duration;
 pub mod error;
 pub mod facts;
+pub mod key;
 pub mod mark;
 pub mod model;
 pub mod names;
@@ -26,6 +27,7 @@ pub use client::{
 pub use discovery::IssuerError;
 pub use error::{ErrorClass, IdpError, IdpErrorKind};
 pub use facts::{Discovery, Endpoints, JsonWebKeySummary, ProviderFacts};
+pub use key::{PrivateKey, PublicKey};
 pub use mark::{Mark, MarkUid, OwnerId, Ownership};
 pub use model::{Assessment, Capabilities, Enforcement, Model, Proof, RemoteDiff, Support, Unsupported};
 pub use names::ResourceName;

@@ -129,7 +129,7 @@ impl CaBundle {
     pub fn to_pem(&self) -> String {
         self.certificates
             .iter()
-            .map(|certificate| block(&certificate.der))
+            .map(|certificate| block("CERTIFICATE", &certificate.der))
             .collect()
     }
 
@@ -189,9 +189,10 @@ fn read(der: &[u8]) -> Option<CaCertificate> {
     })
 }
 
-fn block(der: &[u8]) -> String {
+/// A PEM block of 64 columns (RFC 7468, section 3).
+pub(super) fn block(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
-    let mut block = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut block = format!("-----BEGIN {label}-----\n");
     let mut rest = text.as_str();
     while !rest.is_empty() {
         // base64 is ASCII: every index is a boundary.
@@ -200,7 +201,7 @@ fn block(der: &[u8]) -> String {
         block.push('\n');
         rest = tail;
     }
-    block.push_str("-----END CERTIFICATE-----\n");
+    block.push_str(&format!("-----END {label}-----\n"));
     block
 }
 
