@@ -307,7 +307,7 @@ pub struct UserAttributeClaim {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientCredentialsSpec {
-    /// A Secret of your own with the client secret. It is followed when it changes, and never written.
+    /// A Secret of your own with the client secret, or with the private key (PKCS#8, PEM). It is followed when it changes, and never written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing_secret_ref: Option<ExistingSecretReference>,
     /// When the operator's secret is replaced by a new one. Never by itself unless set; the annotation

@@ -63,6 +63,8 @@ reasons! {
     InvalidSchedule,
     /// A template under `spec.outputs` cannot be used, or one of its keys is a format's.
     TemplateInvalid,
+    /// One of `spec.outputs.formats` is for applications with a client secret, and the client has a private key.
+    UnsupportedByFormat,
 
     // Provider of a client.
     /// There is no such OIDCProvider.

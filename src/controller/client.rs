@@ -97,6 +97,7 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<End, PassErr
         now: Timestamp::now(),
         settings: context.settings.clone(),
         provider: gather::provider(&provider, state.as_deref()),
+        supply: gather::supply(&view),
         client: view,
         namespace,
         outputs: None,
@@ -109,7 +110,6 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<End, PassErr
             look_fresh: asked,
             ..Memory::default()
         },
-        supply: gather::supply(),
     };
     let pair = runtime.as_deref().zip(state.as_deref());
     let mut pass = Pass {
@@ -170,7 +170,7 @@ impl Pass<'_> {
                     snapshot.learn(&step, outcome);
                     if matches!(*step, plan::Step::CreateOutput { .. } | plan::Step::UpdateOutput { .. }) {
                         // Its random values are used up, even if somebody deletes it again in this very pass.
-                        snapshot.supply = gather::supply();
+                        snapshot.supply = gather::supply(&snapshot.client);
                     }
                 }
             }

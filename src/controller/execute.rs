@@ -374,12 +374,14 @@ async fn remote_step(runtime: &Runtime, state: &State, client_id: &str, step: &S
             method,
             redirect_uri,
             previous: _,
+            audience,
         } => {
             let credentials = Credentials {
                 client_id,
                 secret,
                 method: *method,
                 redirect_uri: redirect_uri.as_deref(),
+                audience,
             };
             let Some(facts) = &state.facts else {
                 return Outcome::Proof(crate::domain::Proof::Unknown(

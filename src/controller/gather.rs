@@ -31,9 +31,12 @@ use crate::{
         client::{KubeError, within},
         objects::{carries, name_of},
     },
-    plan::snapshot::{
-        ClientBrief, ClientView, ExistingSecret, ExistingView, ModelRef, NamespaceView, OutputView, OutputsView,
-        OwnerView, PresentProvider, ProviderView, RemoteView, Supply,
+    plan::{
+        resolve,
+        snapshot::{
+            ClientBrief, ClientView, ExistingSecret, ExistingView, ModelRef, NamespaceView, OutputView, OutputsView,
+            OwnerView, PresentProvider, ProviderView, RemoteView, Supply,
+        },
     },
     publish::Data,
 };
@@ -153,10 +156,10 @@ pub fn model(spec: &OIDCProviderSpec) -> Arc<dyn Model> {
 }
 
 /// Fresh random values.
-pub fn supply() -> Supply {
+pub fn supply(client: &ClientView) -> Supply {
     let attempt = ClientSecret::generate();
     Supply {
-        secret: ClientSecret::generate(),
+        secret: ClientSecret::generate_for(resolve::auth_method(&client.spec)),
         // Not a secret: a name for a try, short enough to read.
         attempt: attempt
             .expose()

@@ -9,7 +9,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{mark::Mark, secret::ClientSecret};
+use super::{
+    key::{self, PrivateKey, PublicKey},
+    mark::Mark,
+    secret::ClientSecret,
+};
 
 /// Whether the application can keep a secret (RFC 6749, section 2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +76,8 @@ pub enum TokenEndpointAuthMethod {
     ClientSecretBasic,
     /// The secret in the request body.
     ClientSecretPost,
+    /// An assertion signed with its private key (RFC 7523, section 2.2), by ES256.
+    PrivateKeyJwt,
     /// No authentication: a public client.
     None,
 }
@@ -82,6 +88,7 @@ impl TokenEndpointAuthMethod {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
             Self::None => "none",
         }
     }
@@ -268,9 +275,29 @@ impl DesiredClient {
         }
     }
 
-    /// Does the identity provider hold a secret for it?
+    /// Has it credentials: a secret that it shares with the identity provider, or a private key?
     pub fn has_secret(&self) -> bool {
         self.client_type == ClientType::Confidential
+    }
+
+    /// Are its credentials a private key, of which the identity provider holds the public half only?
+    pub fn has_key(&self) -> bool {
+        self.has_secret() && self.auth_method == TokenEndpointAuthMethod::PrivateKeyJwt
+    }
+
+    /// Can it authenticate with `secret`: is it a private key if, and only if, it wants one? Which of both it is, the text shows.
+    pub fn takes(&self, secret: &ClientSecret) -> bool {
+        if self.has_key() {
+            PrivateKey::of(secret).is_some()
+        } else {
+            !key::looks_like_key(secret)
+        }
+    }
+
+    /// The public keys that it may sign with while `secret` is its private key; none where it is none, or none is wanted.
+    pub fn public_keys(&self, secret: Option<&ClientSecret>) -> Vec<PublicKey> {
+        let key = secret.filter(|_| self.has_key()).and_then(PrivateKey::of);
+        key.iter().map(PrivateKey::public).collect()
     }
 
     /// What the application asks for: its scopes, and `offline_access` where refresh tokens need it (OIDC Core, section
@@ -307,6 +334,9 @@ pub enum ObservedSecret {
     Absent,
     /// In clear.
     Shown(ClientSecret),
+    /// It has public keys in the place of a secret, whose ids are these ([`PublicKey::key_id`](super::PublicKey::key_id)); of one
+    /// that is not as the operator writes it, some other text.
+    Keys(BTreeSet<String>),
 }
 
 /// How long the provider itself lets a client's secrets be valid, where it says so.

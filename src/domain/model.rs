@@ -12,6 +12,7 @@ use super::{
     client::{DesiredClient, ObservedClient, ObservedSecret},
     error::bounded,
     facts::ProviderFacts,
+    key::PublicKey,
     mark::Mark,
     secret::ClientSecret,
 };
@@ -221,6 +222,12 @@ pub trait Model: Send + Sync {
     /// Must an application ask for `offline_access` to be given refresh tokens (OIDC Core, section 11)?
     fn refresh_needs_offline_access(&self) -> bool;
 
+    /// For whom a client's assertion is (RFC 7523, section 3): the issuer, as tokens name it that are fetched where the operator
+    /// is, unless the provider wants another name.
+    fn assertion_audience<'a>(&self, facts: &'a ProviderFacts) -> &'a str {
+        facts.internal_issuer()
+    }
+
     /// What cannot work there, and who enforces what can.
     fn assess(&self, desired: &DesiredClient, facts: &ProviderFacts) -> Assessment;
 
@@ -258,6 +265,10 @@ pub trait Model: Send + Sync {
 pub fn created_secret(desired: &DesiredClient, secret: Option<&ClientSecret>) -> ObservedSecret {
     match secret {
         _ if !desired.has_secret() => ObservedSecret::Absent,
+        Some(_) if desired.has_key() => {
+            let keys = desired.public_keys(secret);
+            ObservedSecret::Keys(keys.iter().map(PublicKey::key_id).collect())
+        }
         Some(secret) => ObservedSecret::Shown(secret.clone()),
         None => ObservedSecret::NotShown,
     }

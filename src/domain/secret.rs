@@ -1,8 +1,11 @@
-//! Client secrets: made here, kept in the output Secret, never printed.
+//! Client secrets: made here, kept in the output Secret, never printed. The private key of a client that has one is kept as its
+//! secret is, in PEM.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::Rng as _;
 use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{client::TokenEndpointAuthMethod, key::PrivateKey};
 
 /// A client secret. `Debug` shows nothing of it; equality is of the value.
 #[derive(Clone)]
@@ -43,6 +46,16 @@ impl ClientSecret {
         let mut bytes = [0_u8; 32];
         rand::rng().fill_bytes(&mut bytes);
         Self(SecretString::from(URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Credentials for a client that authenticates so: a private key or a shared secret.
+    pub fn generate_for(method: TokenEndpointAuthMethod) -> Self {
+        match method {
+            TokenEndpointAuthMethod::PrivateKeyJwt => PrivateKey::generate().to_secret(),
+            TokenEndpointAuthMethod::ClientSecretBasic
+            | TokenEndpointAuthMethod::ClientSecretPost
+            | TokenEndpointAuthMethod::None => Self::generate(),
+        }
     }
 
     /// Takes a value that was read.

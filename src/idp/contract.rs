@@ -167,6 +167,9 @@ pub const CASES: &[Case] = &[
     ("odd-values-survive", |s| Box::pin(odd_values_survive(s))),
     ("odd-secrets-prove", |s| Box::pin(odd_secrets_prove(s))),
     ("credentials-are-proven", |s| Box::pin(credentials_are_proven(s))),
+    ("keys-take-the-place-of-secrets", |s| {
+        Box::pin(keys_take_the_place_of_secrets(s))
+    }),
     ("list-has-pages", |s| Box::pin(list_has_pages(s))),
     ("what-is-added-by-hand-stays", |s| {
         Box::pin(a_change_leaves_other_fields_alone(s))
@@ -307,6 +310,10 @@ impl Subject<'_> {
             secret,
             method: desired.auth_method,
             redirect_uri: desired.redirect_uris.first().map(String::as_str),
+            audience: match &self.fixture.facts {
+                Some(facts) => self.driver.model().assertion_audience(facts),
+                None => "",
+            },
         };
         Ok(Some(self.driver.prove(&credentials, endpoints).await))
     }
@@ -723,6 +730,44 @@ async fn credentials_are_proven(s: &Subject<'_>) -> Outcome {
         s.proves(&desired, &wrong, &Proof::Disproven).await?;
     }
     Ok(())
+}
+
+/// From a shared secret to a private key, to another one, and back; what was good before is good no more each time.
+async fn keys_take_the_place_of_secrets(s: &Subject<'_>) -> Outcome {
+    let (with_secret, secret) = s.client();
+    let with_key = DesiredClient {
+        auth_method: TokenEndpointAuthMethod::PrivateKeyJwt,
+        ..with_secret.clone()
+    };
+    let facts = s.fixture.facts.clone().unwrap_or_default();
+    if !s.driver.model().assess(&with_key, &facts).unsupported.is_empty() {
+        return Ok(());
+    }
+    match s.driver.create(&with_key, Some(&secret)).await {
+        Err(error) => same("the kind of the error", &error.kind, &IdpErrorKind::Refused)?,
+        Ok(created) => return Err(format!("a client of keys, with a shared secret, is {created:?}")),
+    }
+    let key = || ClientSecret::generate_for(with_key.auth_method);
+    let (first, second, other_secret) = (key(), key(), ClientSecret::generate());
+    s.create(&with_secret, Some(&secret)).await?;
+    let mut former = (&with_secret, &secret);
+    for (way, desired, valid) in [
+        ("from a secret to a key", &with_key, &first),
+        ("to another key", &with_key, &second),
+        ("from a key to a secret", &with_secret, &other_secret),
+    ] {
+        let told = |why| format!("{way}: {why}");
+        s.bring(desired, Some(valid)).await.map_err(told)?;
+        s.proves(desired, valid, &Proof::Proven).await.map_err(told)?;
+        let told = |why| format!("{way}, what was good before: {why}");
+        s.proves(former.0, former.1, &Proof::Disproven).await.map_err(told)?;
+        former = (desired, valid);
+    }
+    s.remove(&with_key).await?;
+    s.create(&with_key, Some(&first)).await?;
+    s.stands(&with_key, Some(&first)).await?;
+    s.proves(&with_key, &first, &Proof::Proven).await?;
+    s.proves(&with_key, &second, &Proof::Disproven).await
 }
 
 async fn list_has_pages(s: &Subject<'_>) -> Outcome {

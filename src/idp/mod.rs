@@ -81,12 +81,14 @@ pub enum Written {
 pub struct Credentials<'a> {
     /// The client identifier.
     pub client_id: &'a str,
-    /// Its secret.
+    /// Its secret, or its private key.
     pub secret: &'a ClientSecret,
     /// How the application sends it.
     pub method: TokenEndpointAuthMethod,
     /// A registered redirect URI, where there is one.
     pub redirect_uri: Option<&'a str>,
+    /// For whom an assertion is ([`Model::assertion_audience`]).
+    pub audience: &'a str,
 }
 
 /// The IO half of a driver: one request a call, or several where a client is several objects; then each may be the last one

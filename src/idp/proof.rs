@@ -4,16 +4,24 @@
 //! therefore end in `invalid_grant`, bad ones in `invalid_client` (section 5.2). Measured: Dex 400 `invalid_grant`
 //! against 401 `invalid_client`; authentik 400 and 400; Keycloak 400 `invalid_grant` against 401 `unauthorized_client`.
 
+use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{
     Credentials,
     http::{Answer, HttpClient, client_secret_basic},
 };
-use crate::domain::{Endpoints, Proof, TokenEndpointAuthMethod};
+use crate::domain::{ClientSecret, Endpoints, PrivateKey, Proof, TokenEndpointAuthMethod};
 
 /// A code that no server issues; its text tells whoever finds it in a log where it came from.
 const INVALID_CODE: &str = "oidc-operator-credential-proof";
+
+/// RFC 7523, section 2.2.
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Seconds that an assertion is good for: some servers take none that lasts longer (Keycloak).
+const ASSERTION_LASTS: i64 = 60;
 
 /// Tries `credentials` at the token endpoint.
 pub async fn by_invalid_code(http: &HttpClient, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof {
@@ -68,13 +76,25 @@ pub(crate) async fn post<'a>(
     http: &HttpClient,
     credentials: &Credentials<'a>,
     endpoint: &str,
-    mut form: Vec<(&'a str, &'a str)>,
+    form: Vec<(&'a str, &'a str)>,
 ) -> Result<Answer, Proof> {
     let secret = credentials.secret.expose();
+    let assertion;
+    let mut form: Vec<(&str, &str)> = form;
     let basic = match credentials.method {
         TokenEndpointAuthMethod::ClientSecretBasic => true,
         TokenEndpointAuthMethod::ClientSecretPost => {
             form.extend([("client_id", credentials.client_id), ("client_secret", secret)]);
+            false
+        }
+        TokenEndpointAuthMethod::PrivateKeyJwt => {
+            assertion = self::assertion(credentials, Timestamp::now())?;
+            // RFC 7523, section 2.2; the client's ID is optional there, and some servers want it.
+            form.extend([
+                ("client_id", credentials.client_id),
+                ("client_assertion_type", ASSERTION_TYPE),
+                ("client_assertion", &assertion),
+            ]);
             false
         }
         TokenEndpointAuthMethod::None => {
@@ -90,6 +110,25 @@ pub(crate) async fn post<'a>(
     };
     let answer = http.post_form("credential proof", endpoint, &form, authenticate).await;
     answer.map_err(|error| Proof::Unknown(error.message))
+}
+
+/// The client's assertion (RFC 7523, section 3; OpenID Connect Core, section 9): good for one request, now.
+fn assertion(credentials: &Credentials<'_>, now: Timestamp) -> Result<String, Proof> {
+    let Some(key) = PrivateKey::of(credentials.secret) else {
+        return Err(Proof::Unknown(
+            "there is no private key to sign an assertion with".to_owned(),
+        ));
+    };
+    let now = now.as_second();
+    let claims = json!({
+        "iss": credentials.client_id,
+        "sub": credentials.client_id,
+        "aud": credentials.audience,
+        "jti": ClientSecret::generate().expose(),
+        "iat": now,
+        "exp": now + ASSERTION_LASTS,
+    });
+    key.sign(&claims).map_err(|error| Proof::Unknown(error.to_string()))
 }
 
 /// What an answer to the invalid code proves.
@@ -148,6 +187,8 @@ fn error_of(body: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
     use super::*;
 
     fn with(status: u16, error: &str) -> Proof {
@@ -186,6 +227,40 @@ mod tests {
         ] {
             assert!(matches!(unknown, Proof::Unknown(_)), "{unknown:?}");
         }
+    }
+
+    #[test]
+    fn an_assertion_is_from_the_client_to_the_issuer_and_for_once() {
+        let secret = PrivateKey::generate().to_secret();
+        let credentials = Credentials {
+            client_id: "shop_web",
+            secret: &secret,
+            method: TokenEndpointAuthMethod::PrivateKeyJwt,
+            redirect_uri: None,
+            audience: "https://idp/realms/apps",
+        };
+        let claims = || -> serde_json::Value {
+            let token = assertion(&credentials, Timestamp::UNIX_EPOCH).unwrap();
+            let payload = token.split('.').nth(1).unwrap();
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+        };
+        let (mut one, other) = (claims(), claims());
+        assert_ne!(one["jti"], other["jti"]);
+        assert!(one["jti"].take().as_str().unwrap().len() >= 22, "128 bits");
+        assert_eq!(
+            one,
+            json!({
+                "iss": "shop_web", "sub": "shop_web", "aud": "https://idp/realms/apps", "jti": null, "iat": 0, "exp": 60,
+            })
+        );
+        let shared = Credentials {
+            secret: &ClientSecret::new("hunter2"),
+            ..credentials
+        };
+        let Err(Proof::Unknown(why)) = assertion(&shared, Timestamp::UNIX_EPOCH) else {
+            panic!("a shared secret signs nothing")
+        };
+        assert!(!why.contains("hunter2"));
     }
 
     #[test]

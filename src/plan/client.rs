@@ -6,6 +6,7 @@ use super::{
     checks, conditions, deletion,
     drafts::{self, Context, Credential},
     outputs::{self, Outputs},
+    overlap::Former,
     publishing::{TYPE_CHANGES, delete_output},
     resolve,
     schedule::Schedule,
@@ -16,8 +17,8 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, PreviousSecret,
-        Proof, ProviderFacts, RemoteDiff, SecretKind,
+        Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
+        ProviderFacts, RemoteDiff, SecretKind,
         model::{FieldChange, RotationCapability, SECRET},
     },
 };
@@ -180,7 +181,7 @@ impl<'a> Work<'a> {
         if let Some(finding) = refused {
             return self.refused(finding);
         }
-        if let Err(finding) = drafts::check(self.context()) {
+        if let Err(finding) = drafts::check(self.context(), &self.snapshot.supply.secret) {
             return self.refused(finding);
         }
         if let Some(waiting) = self.wait_for_existing() {
@@ -310,15 +311,14 @@ impl<'a> Work<'a> {
         credential: Option<&Credential>,
         remote: Option<(&ObservedClient, Evidence)>,
     ) -> Option<Move> {
-        self.remote_with(credential, None, false, remote)
+        self.remote_with(credential, Former::default(), remote)
     }
 
     /// The same, where the secret that a new one replaces may stay valid for a time, or must not.
     pub(super) fn remote_with(
         &self,
         credential: Option<&Credential>,
-        previous: Option<PreviousSecret>,
-        former_must_end: bool,
+        former: Former,
         remote: Option<(&ObservedClient, Evidence)>,
     ) -> Option<Move> {
         if self.model.made_by_hand() {
@@ -327,7 +327,7 @@ impl<'a> Work<'a> {
         let secret = credential.map(|credential| credential.secret.clone());
         let desired = Box::new(DesiredClient {
             // What has to be made has no former secret.
-            previous: previous.filter(|_| remote.is_some()),
+            previous: former.previous.filter(|_| remote.is_some()),
             ..self.desired.clone()
         });
         let client_id = &desired.client_id;
@@ -359,7 +359,7 @@ impl<'a> Work<'a> {
         };
         let mut diff = self.model.diff(&self.desired, secret.as_ref(), observed);
         // The provider refuses a secret that it claims to hold, or lets a former one be valid: it is written once more.
-        let why = match (self.snapshot.memory.set_again, former_must_end) {
+        let why = match (self.snapshot.memory.set_again, former.must_end) {
             (true, _) => Some("refused"),
             (false, true) => Some("ours, beside a former one"),
             (false, false) => None,

@@ -9,6 +9,7 @@ use super::{
     conditions,
     drafts::{self, Credential},
     outputs::{self, Outputs},
+    overlap::Former,
     publishing::{TYPE_CHANGES, delete_output},
     snapshot::{Evidence, OutputView},
     step::{Move, Need, Note, OutputKind, Step},
@@ -25,6 +26,9 @@ use crate::{
 /// How long a proof of credentials is good.
 const PROOF_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
+/// Why a staged Secret goes that serves nobody any more.
+const METHOD_CHANGES: &str = "the spec wants credentials of another kind";
+
 /// How often a disproven secret is set again in one pass before it is reported.
 const SET_AGAIN_AT_MOST: u32 = 1;
 
@@ -36,6 +40,7 @@ enum Why {
     Gone,
     ConfidentialNow,
     TypeChanged,
+    MethodChanged,
     Asked,
     Due,
     Expiring,
@@ -43,18 +48,26 @@ enum Why {
 }
 
 impl Why {
-    /// For the Event: is it a warning, and what happened.
-    fn tell(self) -> (bool, &'static str) {
+    /// For the Event: is it a warning, and what happened to `what`, the client's secret or private key.
+    fn tell(self, what: &str) -> (bool, String) {
+        let told = |text: &str| text.to_owned();
         match self {
-            Self::Edited => (true, "The client secret in the output Secret was edited"),
-            Self::KeyGone => (true, "The output Secret holds no client secret any more"),
-            Self::Gone => (true, "The output Secret is gone"),
-            Self::ConfidentialNow => (false, "The client is confidential now"),
-            Self::TypeChanged => (false, "The spec wants the output Secret to be of another type"),
-            Self::Asked => (false, "The annotation oidc-operator.io/rotate asks for a rotation"),
-            Self::Due => (false, "The rotation interval is over"),
-            Self::Expiring => (false, "The provider would let the client secret expire"),
-            Self::NotTheUsers => (false, "The spec has no existingSecretRef any more"),
+            Self::Edited => (true, format!("The {what} in the output Secret was edited")),
+            Self::KeyGone => (true, format!("The output Secret holds no {what} any more")),
+            Self::Gone => (true, told("The output Secret is gone")),
+            Self::ConfidentialNow => (false, told("The client is confidential now")),
+            Self::TypeChanged => (false, told("The spec wants the output Secret to be of another type")),
+            Self::MethodChanged => (
+                false,
+                format!("The spec wants the client to authenticate with a {what}"),
+            ),
+            Self::Asked => (
+                false,
+                told("The annotation oidc-operator.io/rotate asks for a rotation"),
+            ),
+            Self::Due => (false, told("The rotation interval is over")),
+            Self::Expiring => (false, format!("The provider would let the {what} expire")),
+            Self::NotTheUsers => (false, told("The spec has no existingSecretRef any more")),
         }
     }
 }
@@ -80,8 +93,9 @@ impl Work<'_> {
         let stage = |target: &str, why: Why| {
             let credential = fresh(Some(supply.attempt.clone()));
             let draft = drafts::next(self.context(), target, &credential, &self.generated(outputs));
-            let (warning, happened) = why.tell();
-            let mut message = format!("{happened}; a new client secret is made and written to Secret {target}");
+            let what = self.what_credentials();
+            let (warning, happened) = why.tell(what);
+            let mut message = format!("{happened}; a new {what} is made and written to Secret {target}");
             let made_anew: Vec<&str> = match (why, outputs.secret) {
                 // Nobody knows what was in it.
                 (Why::Gone, _) => draft
@@ -112,6 +126,12 @@ impl Work<'_> {
         match (outputs.secret, outputs.former_secret) {
             (Some(secret), _) => match outputs::credential(secret) {
                 Some(_) if !self.has_type(secret) => Err(stage(&name, Why::TypeChanged)),
+                // A private key where a shared secret is wanted, or the reverse.
+                Some(credential)
+                    if credential.source == SecretKind::Generated && !self.desired.takes(&credential.secret) =>
+                {
+                    Err(stage(&name, Why::MethodChanged))
+                }
                 Some(credential) if credential.source == SecretKind::Generated => {
                     // What is not there cannot be rotated: it is made again first, with the secret that it had.
                     match self.rotation_wanted(&credential, remote).filter(|_| exists) {
@@ -133,6 +153,7 @@ impl Work<'_> {
             },
             // A new Secret name: the same values under the new name, then the old one goes.
             (None, Some(former)) => Err(match outputs::credential(former) {
+                Some(credential) if !self.desired.takes(&credential.secret) => stage(&former.name, Why::MethodChanged),
                 Some(credential) => self.create_secret(outputs, &name, Some(&credential)),
                 None => stage(&former.name, Why::Edited),
             }),
@@ -192,6 +213,9 @@ impl Work<'_> {
             .into_iter()
             .chain(outputs.former_secret)
             .find(|secret| secret.name == target);
+        if !self.desired.takes(&credential.secret) {
+            return self.drop_rotation(staged, output, remote);
+        }
         let taken_over = output.is_some_and(|output| {
             // What it says of the secret before it was found out on the way.
             let as_staged = |held| Credential {
@@ -206,6 +230,36 @@ impl Work<'_> {
         self.take_over(outputs, &credential, output, target, remote)
     }
 
+    /// The spec wants credentials of another kind than those that are staged. They may be valid already, and somebody must hold what
+    /// is valid: what the output holds is set again first, if it is of the kind that is wanted now.
+    fn drop_rotation(
+        &self,
+        staged: &OutputView,
+        output: Option<&OutputView>,
+        remote: Option<(&ObservedClient, Evidence)>,
+    ) -> Move {
+        let held = output.and_then(outputs::credential);
+        held.filter(|held| self.desired.takes(&held.secret))
+            .and_then(|held| self.set_at_provider(&held, Former::default(), remote))
+            .unwrap_or_else(|| delete_output(OutputKind::Secret, staged, METHOD_CHANGES))
+    }
+
+    /// Makes this secret the valid one; `None`: it is, as far as the provider shows it.
+    fn set_at_provider(
+        &self,
+        credential: &Credential,
+        former: Former,
+        remote: Option<(&ObservedClient, Evidence)>,
+    ) -> Option<Move> {
+        // A list that shows no secrets cannot tell whether this one was set already.
+        if let Some((observed, Evidence::Listed)) = remote
+            && observed.secret == ObservedSecret::NotShown
+        {
+            return Some(Move::Look(Need::FreshRemote));
+        }
+        self.remote_with(Some(credential), former, remote)
+    }
+
     /// A secret takes effect: at the provider first, then it is proven, then the output Secret holds it.
     pub(super) fn take_over(
         &self,
@@ -215,16 +269,10 @@ impl Work<'_> {
         target: &str,
         remote: Option<(&ObservedClient, Evidence)>,
     ) -> Move {
-        // A list that shows no secrets cannot tell whether this one was set already.
-        if let Some((observed, Evidence::Listed)) = remote
-            && observed.secret == ObservedSecret::NotShown
-        {
-            return Move::Look(Need::FreshRemote);
-        }
-        let previous = self.previous(credential, output);
         let observed = remote.map(|(observed, _)| observed);
-        let former_must_end = observed.is_some_and(|observed| self.former_must_end(observed, output));
-        if let Some(write) = self.remote_with(Some(credential), previous.clone(), former_must_end, remote) {
+        let former = self.former(credential, output, observed);
+        let previous = former.previous.clone();
+        if let Some(write) = self.set_at_provider(credential, former, remote) {
             return write;
         }
         let disabled = remote.is_some_and(|(observed, _)| observed.disabled);
@@ -276,8 +324,12 @@ impl Work<'_> {
     pub(super) fn refused_credentials(&self) -> Finding {
         Finding::no(
             Reason::CredentialsRefused,
-            if self.model.made_by_hand() {
+            if self.model.made_by_hand() && self.desired.has_key() {
+                "The provider refuses what is signed with the private key. The client is made by hand there: check that clientID and the public key are those that it has there, that it takes ES256, and that its clock agrees with the operator's. A changed Secret is tried at once"
+            } else if self.model.made_by_hand() {
                 "The provider refuses the client secret. The client is made by hand there: check that clientID and the secret in your own Secret are those that it has there. A changed Secret is tried at once"
+            } else if self.desired.has_key() {
+                "The provider refuses what is signed with the private key in the Secret, although its public key was just set. Check that issuer and admin API belong to the same server, and that the clocks of provider and operator agree"
             } else {
                 "The provider refuses the credentials in the Secret although they were just set. Check that issuer and admin API belong to the same server"
             },
@@ -294,8 +346,17 @@ impl Work<'_> {
         Some(Note {
             warning: false,
             reason: Reason::Rotated,
-            message: format!("Secret {target} holds a new client secret; {former}"),
+            message: format!("Secret {target} holds a new {}; {former}", self.what_credentials()),
         })
+    }
+
+    /// For people: what the client authenticates with.
+    pub(super) fn what_credentials(&self) -> &'static str {
+        if self.desired.has_key() {
+            "private key"
+        } else {
+            "client secret"
+        }
     }
 
     /// What the last proof in this pass said of this credential.
@@ -315,6 +376,7 @@ impl Work<'_> {
             previous,
             method: self.desired.auth_method,
             redirect_uri: self.desired.redirect_uris.first().cloned(),
+            audience: self.model.assertion_audience(&self.facts).to_owned(),
         })
     }
 

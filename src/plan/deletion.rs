@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{Reason, client::DeletionPolicy},
-    domain::{Mark, ObservedClient, Ownership, model::MARK},
+    domain::{Mark, ObservedClient, Ownership, TokenEndpointAuthMethod, key, model::MARK},
 };
 
 /// Names the next thing to do for an object with a deletionTimestamp.
@@ -214,10 +214,17 @@ fn finish_rotation(snapshot: &Snapshot, mark: &Mark) -> Option<Move> {
     // The same steps as for a living object; what it would do after the rotation is not done any more.
     let mut living = snapshot.clone();
     living.client.deletion = None;
-    if sorted.next.is_some() {
-        // Should the user's secret be wanted meanwhile: the staged one may be valid already, and somebody must hold it.
+    if let Some((staged, _)) = &sorted.next {
+        // Should the user's secret be wanted meanwhile, or another kind of credentials: the staged one may be valid already, and
+        // somebody must hold it.
         if let Some(credentials) = &mut living.client.spec.credentials {
             credentials.existing_secret_ref = None;
+        }
+        let desired = resolve::desired(&living.client, &living.settings);
+        let held = staged.intact_secret().filter(|_| desired.has_secret());
+        if let Some(held) = held.filter(|held| !desired.takes(held)) {
+            let has_key = key::looks_like_key(&held);
+            living.client.spec.token_endpoint_auth_method = has_key.then_some(TokenEndpointAuthMethod::PrivateKeyJwt);
         }
     } else {
         let reference = client.spec.existing_secret_ref()?;
@@ -225,7 +232,8 @@ fn finish_rotation(snapshot: &Snapshot, mark: &Mark) -> Option<Move> {
         if matches!(snapshot.existing, ExistingView::Unknown) {
             return Some(Move::Look(Need::ExistingSecret));
         }
-        let secret = existing::judge(reference, &snapshot.existing).ok()?;
+        let method = resolve::auth_method(&client.spec);
+        let secret = existing::judge(reference, &snapshot.existing, method).ok()?;
         if existing::holds(output, &secret).is_some() {
             return None;
         }

@@ -93,15 +93,14 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Can the outputs be rendered? Tried with values that stand for the secret ones, before anything is made.
+/// Can the outputs be rendered? Tried before anything is made, with credentials that stand for those to come.
 ///
 /// # Errors
 /// A finding for `Accepted`.
-pub fn check(context: Context<'_>) -> Result<(), Finding> {
-    let stand_in = ClientSecret::new("x".repeat(43));
+pub fn check(context: Context<'_>, stand_in: &ClientSecret) -> Result<(), Finding> {
     let wanted = publish::generate::wanted(context.spec());
-    let generated = Generated::complete(&wanted, &Generated::default(), &stand_in);
-    let material = context.material(Some(&stand_in), &generated);
+    let generated = Generated::complete(&wanted, &Generated::default(), stand_in);
+    let material = context.material(Some(stand_in), &generated);
     publish::secret(&material).map_err(|error| unrendered(&error))?;
     publish::config_map(&material).map_err(|error| unrendered(&error))?;
     Ok(())
@@ -110,6 +109,7 @@ pub fn check(context: Context<'_>) -> Result<(), Finding> {
 fn unrendered(error: &RenderError) -> Finding {
     let reason = match error {
         RenderError::Template { .. } | RenderError::KeyTaken { .. } => Reason::TemplateInvalid,
+        RenderError::NeedsSecret { .. } => Reason::UnsupportedByFormat,
         RenderError::TooLarge { .. } => Reason::OutputTooLarge,
     };
     Finding::no(reason, error.to_string())
@@ -128,7 +128,7 @@ pub fn secret(
 ) -> Result<OutputDraft, Finding> {
     let material = context.material(credential.map(|credential| &credential.secret), generated);
     let data = publish::secret(&material).map_err(|error| unrendered(&error))?;
-    let key = publish::secret_key(context.spec());
+    let key = publish::secret_key(context.spec(), context.desired);
     let spec = context.spec().and_then(|outputs| outputs.secret.as_ref());
     let wanted = Metadata {
         labels: spec.and_then(|secret| secret.labels.clone()).unwrap_or_default(),

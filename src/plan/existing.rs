@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{Reason, client::ExistingSecretReference},
     domain::{
-        ClientSecret, ErrorClass, ObservedClient, SecretKind,
+        ClientSecret, ErrorClass, ObservedClient, PrivateKey, SecretKind, TokenEndpointAuthMethod, key as keys,
         vocabulary::{ANNOTATION_SECRET_DIGEST, CREDENTIAL_CLIENT, LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGED_BY},
     },
 };
@@ -26,11 +26,15 @@ const SHORTEST: usize = 16;
 /// Longer than any that is known: Apple's are signed tokens of some hundred.
 const LONGEST: usize = 4096;
 
-/// The client secret in the user's Secret, or why it cannot be used, for `CredentialsPublished`.
+/// The client secret in the user's Secret, or the private key where the client has one, or why it cannot be used, for `CredentialsPublished`.
 ///
 /// # Errors
 /// A finding that says what to do.
-pub fn judge(reference: &ExistingSecretReference, found: &ExistingView) -> Result<ClientSecret, Finding> {
+pub fn judge(
+    reference: &ExistingSecretReference,
+    found: &ExistingView,
+    method: TokenEndpointAuthMethod,
+) -> Result<ClientSecret, Finding> {
     let ExistingSecretReference { name, key } = reference;
     let cannot = |reason: Reason, what: String| {
         Err(Finding::no(
@@ -71,7 +75,18 @@ pub fn judge(reference: &ExistingSecretReference, found: &ExistingView) -> Resul
             format!("Secret {name} has no text under key {key}"),
         );
     };
-    let wrong = if value.len() < SHORTEST {
+    if method == TokenEndpointAuthMethod::PrivateKeyJwt {
+        return match PrivateKey::parse(value) {
+            Ok(key) => Ok(key.to_secret()),
+            Err(why) => cannot(
+                Reason::InvalidSecret,
+                format!("tokenEndpointAuthMethod is private_key_jwt, and what Secret {name} has under key {key} {why}"),
+            ),
+        };
+    }
+    let wrong = if keys::looks_like_key(&ClientSecret::new(value)) {
+        "is a private key: that goes with tokenEndpointAuthMethod private_key_jwt only".to_owned()
+    } else if value.len() < SHORTEST {
         format!("has fewer than {SHORTEST} bytes: it could be guessed. Use a longer one")
     } else if value.len() > LONGEST {
         format!("has more than {LONGEST} bytes")
@@ -101,7 +116,7 @@ impl Work<'_> {
     /// The user's secret, where the spec names one that can be used.
     pub(super) fn existing_secret(&self) -> Option<ClientSecret> {
         let reference = self.snapshot.client.spec.existing_secret_ref()?;
-        judge(reference, &self.snapshot.existing).ok()
+        judge(reference, &self.snapshot.existing, self.desired.auth_method).ok()
     }
 
     /// Looks at the user's Secret. While it cannot be used, nothing is invented, and nothing is changed.
@@ -110,7 +125,7 @@ impl Work<'_> {
         if matches!(self.snapshot.existing, ExistingView::Unknown) {
             return Some(Move::Look(Need::ExistingSecret));
         }
-        let finding = judge(reference, &self.snapshot.existing).err()?;
+        let finding = judge(reference, &self.snapshot.existing, self.desired.auth_method).err()?;
         let mut verdict = self.verdict(Requeue::Backoff(ErrorClass::User));
         let why = (finding.reason, finding.message.clone());
         // What is missing may be on its way (External Secrets); all else needs a person.
@@ -157,7 +172,7 @@ impl Work<'_> {
         // A new Secret name: the same values first, then what changed. Not made at all: the Secret first, as ever.
         let first = match (outputs.secret, outputs.former_secret) {
             (Some(_), _) => None,
-            (None, Some(former)) => outputs::credential(former),
+            (None, Some(former)) => outputs::credential(former).filter(|held| self.desired.takes(&held.secret)),
             (None, None) => remote.is_none().then(|| taken_over.clone()),
         };
         Some(match first {
@@ -198,7 +213,10 @@ impl Work<'_> {
             Note {
                 warning: false,
                 reason: Reason::SecretReplaced,
-                message: format!("The client secret of the user's own Secret was taken over into Secret {target}"),
+                message: format!(
+                    "The {} of the user's own Secret was taken over into Secret {target}",
+                    self.what_credentials()
+                ),
             }
         })
     }

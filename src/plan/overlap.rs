@@ -8,15 +8,39 @@ use jiff::Timestamp;
 use super::{client::Work, conditions, drafts::Credential, outputs, schedule, snapshot::OutputView, step::Move};
 use crate::domain::{ObservedClient, PreviousSecret, Proof};
 
+/// What the write of a secret does with the one before it. By default that ends.
+#[derive(Default)]
+pub(super) struct Former {
+    /// Stays valid for a time, where the provider can.
+    pub(super) previous: Option<PreviousSecret>,
+    /// Is valid, and must not be.
+    pub(super) must_end: bool,
+}
+
 impl Work<'_> {
+    /// What becomes of the secret before `credential`, which `output` holds, if it stands.
+    pub(super) fn former(
+        &self,
+        credential: &Credential,
+        output: Option<&OutputView>,
+        remote: Option<&ObservedClient>,
+    ) -> Former {
+        Former {
+            previous: self.previous(credential, output),
+            must_end: remote.is_some_and(|observed| self.former_must_end(observed, output)),
+        }
+    }
+
     /// The secret that `credential` replaces in `output`, if it shall stay valid for a time. Not one that was lost or edited: that is
     /// an emergency. Nor where the Secret's type changes: in between there is no Secret, as in an emergency.
-    pub(super) fn previous(&self, credential: &Credential, output: Option<&OutputView>) -> Option<PreviousSecret> {
+    fn previous(&self, credential: &Credential, output: Option<&OutputView>) -> Option<PreviousSecret> {
         let overlap = self.overlap().filter(|_| self.model.may_overlap())?;
         let held = outputs::credential(output.filter(|seen| self.has_type(seen))?)?;
         // The provider counts in seconds.
         let since = Timestamp::from_second(self.snapshot.now.as_second()).ok()?;
-        (held.secret != credential.secret).then_some(PreviousSecret {
+        // A client authenticates in one way.
+        let alike = self.desired.takes(&held.secret) && !self.desired.has_key();
+        (alike && held.secret != credential.secret).then_some(PreviousSecret {
             secret: held.secret,
             since,
             until: since.checked_add(overlap).ok()?,
@@ -29,7 +53,7 @@ impl Work<'_> {
     }
 
     /// Is a former secret valid beside this one although its holders lost the Secret, which is the emergency rotation?
-    pub(super) fn former_must_end(&self, observed: &ObservedClient, output: Option<&OutputView>) -> bool {
+    fn former_must_end(&self, observed: &ObservedClient, output: Option<&OutputView>) -> bool {
         output.is_none() && self.snapshot.memory.previous_proof.is_none() && self.previous_end(observed).is_some()
     }
 

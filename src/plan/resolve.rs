@@ -1,7 +1,10 @@
 //! Unset fields of a spec become what the provider and the client type ask for.
 
 use crate::{
-    api::client::{self as api, ClaimType, GroupPath, LogoutType, ResolvedFields},
+    api::{
+        OIDCClientSpec,
+        client::{self as api, ClaimType, GroupPath, LogoutType, ResolvedFields},
+    },
     domain::{
         Claim, ClaimSource, ClaimToken, ClientType, DesiredClient, GrantType, Logout, LogoutChannel, Mark, MarkUid,
         Pkce, TokenEndpointAuthMethod, TokenLifetimes, duration,
@@ -43,11 +46,7 @@ pub fn desired(client: &ClientView, settings: &Settings) -> DesiredClient {
             || [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
             |grants| grants.iter().copied().collect(),
         ),
-        auth_method: spec.token_endpoint_auth_method.unwrap_or(if public {
-            TokenEndpointAuthMethod::None
-        } else {
-            TokenEndpointAuthMethod::ClientSecretBasic
-        }),
+        auth_method: auth_method(spec),
         pkce: spec
             .pkce
             .unwrap_or(if public { Pkce::Required } else { Pkce::Optional }),
@@ -75,6 +74,14 @@ pub fn desired(client: &ClientView, settings: &Settings) -> DesiredClient {
         claims: spec.claims.iter().flatten().map(claim).collect(),
         ..DesiredClient::new(client_id(client), mark(client, settings))
     }
+}
+
+/// How the application authenticates.
+pub fn auth_method(spec: &OIDCClientSpec) -> TokenEndpointAuthMethod {
+    spec.token_endpoint_auth_method.unwrap_or(match spec.type_ {
+        ClientType::Public => TokenEndpointAuthMethod::None,
+        ClientType::Confidential => TokenEndpointAuthMethod::ClientSecretBasic,
+    })
 }
 
 fn list(values: &Option<Vec<String>>) -> Vec<String> {

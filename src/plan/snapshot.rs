@@ -466,7 +466,7 @@ pub struct Memory {
 /// Fresh random values.
 #[derive(Clone, Debug)]
 pub struct Supply {
-    /// A new client secret.
+    /// A new client secret, or a new private key where the spec wants one.
     pub secret: ClientSecret,
     /// Id of a new rotation attempt.
     pub attempt: String,

@@ -192,6 +192,8 @@ pub enum Step {
         method: TokenEndpointAuthMethod,
         /// A registered redirect URI.
         redirect_uri: Option<String>,
+        /// For whom an assertion is.
+        audience: String,
     },
     /// Note on a workload what it was started with and, where that changed, start it anew: one request for both.
     UpdateWorkload {

@@ -20,7 +20,7 @@ use crate::{
         client::{CaBundlePolicy, Outputs, Template},
         common::CA_BUNDLE_KEY,
     },
-    domain::{ClientSecret, DesiredClient, ProviderFacts},
+    domain::{ClientSecret, DesiredClient, ProviderFacts, vocabulary::KEY_CLIENT_SECRET},
 };
 
 /// Data of an output, sorted by key.
@@ -40,7 +40,7 @@ pub struct Material<'a> {
     pub facts: &'a ProviderFacts,
     /// `spec.outputs`.
     pub spec: Option<&'a Outputs>,
-    /// The client secret, where there is one.
+    /// The client secret, or the private key, where there is one.
     pub secret: Option<&'a ClientSecret>,
     /// Values that the operator made up.
     pub generated: &'a Generated,
@@ -65,6 +65,11 @@ pub enum RenderError {
         /// The key.
         key: String,
     },
+    /// A format has no place for a private key, and the client has no secret.
+    NeedsSecret {
+        /// The format.
+        format: &'static str,
+    },
     /// It holds more than Kubernetes takes.
     TooLarge {
         /// Secret or ConfigMap.
@@ -84,6 +89,10 @@ impl fmt::Display for RenderError {
                 f,
                 "spec.{field}: key {key} is written by one of spec.outputs.formats, which cannot be overridden. Choose another key"
             ),
+            Self::NeedsSecret { format } => write!(
+                f,
+                "spec.outputs.formats: {format} is for applications that authenticate with a client secret, and tokenEndpointAuthMethod is private_key_jwt. Use the format default or env, or another method"
+            ),
             Self::TooLarge { kind, size } => write!(
                 f,
                 "The {kind} would hold {size} bytes; Kubernetes takes {MAX_DATA}. Use fewer or smaller templates under spec.outputs, or caBundle IssuerOnly"
@@ -92,23 +101,30 @@ impl fmt::Display for RenderError {
     }
 }
 
-/// The key under which the output Secret holds the client secret.
-pub fn secret_key(spec: Option<&Outputs>) -> &'static str {
-    formats::chosen(spec)
-        .first()
-        .map_or(crate::domain::vocabulary::KEY_CLIENT_SECRET, |format| {
-            format.secret_key()
-        })
+/// The key under which the output Secret holds the client secret, or the private key where the client has one.
+pub fn secret_key(spec: Option<&Outputs>, desired: &DesiredClient) -> &'static str {
+    let key = |format: &&dyn formats::Format| {
+        if desired.has_key() {
+            format.private_key_key()
+        } else {
+            Some(format.secret_key())
+        }
+    };
+    let formats = formats::chosen(spec);
+    formats.first().and_then(key).unwrap_or(KEY_CLIENT_SECRET)
 }
 
 /// The data of the Secret. A public client gets no client secret.
 ///
 /// # Errors
-/// A template cannot be used, a key is taken, or it is too large.
+/// A template cannot be used, a key is taken, a format cannot serve the client, or it is too large.
 pub fn secret(material: &Material<'_>) -> Result<Data, RenderError> {
     let values = Values::new(material);
     let mut data = Data::new();
     for format in formats::chosen(material.spec) {
+        if material.desired.has_key() && format.private_key_key().is_none() {
+            return Err(RenderError::NeedsSecret { format: format.name() });
+        }
         put(&mut data, format.secret(&values));
     }
     let spec = material.spec.and_then(|outputs| outputs.secret.as_ref());

@@ -259,6 +259,8 @@ fn bindings(values: &Values<'_>, target: Target) -> Value {
     ]);
     if target == Target::Secret {
         bound.insert("clientSecret", Value::from(values.client_secret));
+        bound.insert("privateKey", Value::from(values.private_key));
+        bound.insert("keyID", Value::from(values.key_id.as_str()));
         let generated = values.generated.iter();
         let generated: BTreeMap<String, Value> = generated
             .map(|(key, value)| (key.to_owned(), Value::from(value)))

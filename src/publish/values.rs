@@ -3,7 +3,7 @@
 use super::{Generated, Material, ca_bundle};
 use crate::{
     api::{client::CaBundlePolicy, common::CA_BUNDLE_KEY},
-    domain::{ClientSecret, Pkce, discovery::well_known, facts::Endpoints},
+    domain::{ClientSecret, Pkce, PrivateKey, discovery::well_known, facts::Endpoints},
 };
 
 /// Where applications mount the ConfigMap unless `outputs.mountPath` says otherwise.
@@ -18,8 +18,12 @@ pub struct Values<'a> {
     pub provider: &'a str,
     /// The OAuth client identifier.
     pub client_id: &'a str,
-    /// The client secret; empty for a public client.
+    /// The client secret; empty for a client that has none.
     pub client_secret: &'a str,
+    /// The private key in PEM; empty for a client that has none.
+    pub private_key: &'a str,
+    /// The name of that key, which an assertion's header carries (`kid`).
+    pub key_id: String,
     /// Exactly what tokens carry in `iss`.
     pub issuer: &'a str,
     /// What tokens carry that are fetched inside the cluster, where that is another issuer; else empty.
@@ -65,14 +69,19 @@ impl<'a> Values<'a> {
             .spec
             .and_then(|outputs| outputs.config_map.as_ref()?.ca_bundle)
             .unwrap_or_default();
+        let credential = material.secret.filter(|_| desired.has_secret());
+        let key = credential.filter(|_| desired.has_key());
         let ca_pem = ca_bundle(facts, policy);
         Self {
             provider: facts.provider_type,
             client_id: &desired.client_id,
-            client_secret: material
-                .secret
-                .filter(|_| desired.has_secret())
+            client_secret: credential
+                .filter(|_| !desired.has_key())
                 .map_or("", ClientSecret::expose),
+            private_key: key.map_or("", ClientSecret::expose),
+            key_id: key
+                .and_then(PrivateKey::of)
+                .map_or_else(String::new, |key| key.public().key_id()),
             issuer: facts.public_issuer(),
             internal_issuer: facts.internal_issuer.as_deref().unwrap_or_default(),
             issuer_inside: facts.internal_issuer(),

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     api::{OIDCClient, OIDCClientStatus, common::ConditionStatus},
     domain::{
-        ClientType, GrantType, IssuerError, JsonWebKeySummary, Proof, SignatureAlgorithm, error::bounded, pem::CaBundle,
+        ClientType, GrantType, IssuerError, JsonWebKeySummary, Proof, SignatureAlgorithm, TokenEndpointAuthMethod,
+        error::bounded, pem::CaBundle,
     },
 };
 
@@ -204,6 +205,14 @@ fn differs(key: &str, found: Option<&String>, expected: Option<&String>) -> Opti
 
 const EDITED: &str = "somebody edited it: the operator writes it again, or is not running";
 
+/// For people: what a confidential client authenticates with.
+fn what_credentials(client: &OIDCClient) -> &'static str {
+    match client.spec.token_endpoint_auth_method {
+        Some(TokenEndpointAuthMethod::PrivateKeyJwt) => "private key",
+        _ => "client secret",
+    }
+}
+
 fn secret(client: &OIDCClient, status: &OIDCClientStatus, outputs: &Outputs, secret: &SecretEvidence) -> Check {
     const NAME: &str = "secret";
     let object = &outputs.secret_name;
@@ -218,13 +227,14 @@ fn secret(client: &OIDCClient, status: &OIDCClientStatus, outputs: &Outputs, sec
             format!("Secret {object}, without a client secret: the client is Public"),
         );
     }
+    let what = what_credentials(client);
     if !secret.has_client_secret {
-        return Check::failed(NAME, format!("Secret {object} holds no client secret")).hint(EDITED);
+        return Check::failed(NAME, format!("Secret {object} holds no {what}")).hint(EDITED);
     }
     if !secret.is_as_written {
         return Check::failed(
             NAME,
-            format!("Secret {object}: the client secret is not the one that the operator wrote"),
+            format!("Secret {object}: the {what} is not the one that the operator wrote"),
         )
         .hint(EDITED);
     }
@@ -473,11 +483,12 @@ fn redirects(status: &OIDCClientStatus, issuer: &IssuerEvidence) -> Check {
 
 fn credentials(client: &OIDCClient, issuer: &IssuerEvidence) -> Check {
     const NAME: &str = "credentials";
+    let what = what_credentials(client);
     match &issuer.proof {
         _ if client.spec.type_ == ClientType::Public => Check::skipped(NAME, "the client is Public: it has no secret"),
-        None => Check::skipped(NAME, "there is no client secret to try"),
-        Some(Proof::Proven) => Check::ok(NAME, "the token endpoint takes the client secret"),
-        Some(Proof::Disproven) => Check::failed(NAME, "the token endpoint refuses the client secret").hint(
+        None => Check::skipped(NAME, format!("there is no {what} to try")),
+        Some(Proof::Proven) => Check::ok(NAME, format!("the token endpoint takes the {what}")),
+        Some(Proof::Disproven) => Check::failed(NAME, format!("the token endpoint refuses the {what}")).hint(
             "somebody changed it at the provider, or the client is gone there: the operator sets it again with the next resync, \
              or at once by the annotation oidc-operator.io/reconcile-requested. Applications must be restarted if they still \
              hold an older one",

@@ -251,6 +251,7 @@ async fn ask_issuer(
         http: &http,
         client,
         endpoints: &discovery.endpoints,
+        issuer: &discovery.issuer,
     };
     let (keys, redirects, (proof, audience)) = tokio::join!(
         issuer::keys(&http, discovery),
@@ -273,6 +274,7 @@ struct Asking<'a> {
     http: &'a HttpClient,
     client: &'a ClientView,
     endpoints: &'a Endpoints,
+    issuer: &'a str,
 }
 
 impl Asking<'_> {
@@ -357,6 +359,12 @@ impl Asking<'_> {
             secret,
             method,
             redirect_uri: uris.map(String::as_str).next(),
+            // As the drivers' models have it.
+            audience: if provider_type.eq_ignore_ascii_case("static") {
+                &self.endpoints.token
+            } else {
+                self.issuer
+            },
         };
         // Its token endpoint says `invalid_grant` to bad credentials too, and makes users of clients.
         let authentik = provider_type.eq_ignore_ascii_case("authentik");

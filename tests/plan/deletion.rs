@@ -221,7 +221,7 @@ fn a_users_secret_that_reached_the_provider_alone_is_taken_over_before_the_end()
                 .client("shop_web")
                 .and_then(|client| match client.secret {
                     ObservedSecret::Shown(secret) => Some(secret.expose().to_owned()),
-                    ObservedSecret::Absent | ObservedSecret::NotShown => None,
+                    ObservedSecret::Absent | ObservedSecret::NotShown | ObservedSecret::Keys(_) => None,
                 })
         );
         assert_eq!(valid, Some(text(simulator.cluster.secret("web-oidc"), "client-secret")));

@@ -13,7 +13,7 @@ use oidc_operator::{
     },
 };
 
-use crate::simulator::Simulator;
+use crate::simulator::{Simulator, name_of};
 
 impl Simulator {
     /// What the operator wrote but for status, without what differs from run to run: uids, versions, times, random values.
@@ -28,7 +28,7 @@ impl Simulator {
             let generated = outputs::generated(view);
             for (key, value) in &view.data {
                 let mut value = match (key == view.client_secret_key(), String::from_utf8_lossy(value)) {
-                    (true, value) if self.valid_secret().as_deref() == Some(&*value) => "valid".to_owned(),
+                    (true, value) if self.valid_secret() == Some(name_of(&value)) => "valid".to_owned(),
                     (true, _) => "not valid".to_owned(),
                     (false, value) => value.into_owned(),
                 };
@@ -38,6 +38,7 @@ impl Simulator {
                 }
                 if let Some(secret) = view.client_secret() {
                     value = value.replace(secret.expose(), "<client secret>");
+                    value = value.replace(&name_of(secret.expose()), "<key id>");
                 }
                 line(format!("  {key}: {value:?}"));
             }
@@ -53,7 +54,7 @@ impl Simulator {
             client.remote_id.clear();
             let previous = self.driver.previous(&client.client_id).is_some();
             client.validity = Validity::default();
-            if let ObservedSecret::Shown(_) = client.secret {
+            if let ObservedSecret::Shown(_) | ObservedSecret::Keys(_) = client.secret {
                 client.secret = ObservedSecret::NotShown;
             }
             line(format!("{client:?}, with a former secret: {previous}"));

@@ -13,8 +13,10 @@ use proptest::prelude::*;
 
 use crate::{
     end_state::summary,
+    keys,
     scenarios::{CONSENT, at_provider, deployment, set_field, stranger, workload},
-    simulator::{Simulator, TROUBLES, Trouble, text},
+    simulator::{Simulator, TROUBLES, Trouble, name_of, text},
+    world::KEY_PREFIX,
 };
 
 /// One thing that happens.
@@ -34,6 +36,8 @@ enum Event {
     DeleteOutput(OutputKind, bool),
     ExistingSecretRef(bool),
     UsersSecret(Option<u8>),
+    UsersKey(usize),
+    Method(bool),
     LoseStorage,
     Drift,
     DriftOfSecret,
@@ -64,6 +68,8 @@ fn events() -> impl Strategy<Value = Event> {
         2 => (kinds(), any::<bool>()).prop_map(|(kind, all)| Event::DeleteOutput(kind, all)),
         2 => any::<bool>().prop_map(Event::ExistingSecretRef),
         2 => proptest::option::of(0..2_u8).prop_map(Event::UsersSecret),
+        1 => (0..2_usize).prop_map(Event::UsersKey),
+        2 => any::<bool>().prop_map(Event::Method),
         1 => Just(Event::LoseStorage),
         1 => Just(Event::Drift),
         1 => Just(Event::DriftOfSecret),
@@ -97,7 +103,9 @@ fn happen(simulator: &mut Simulator, event: &Event) {
             let logo = there.then(|| "https://shop/logo.png".to_owned());
             world.spec(|spec| spec.logo_uri = logo);
         }
-        Event::Type(type_) => drop(world.spec(|spec| spec.type_ = *type_)),
+        Event::Type(type_) => keys::type_(simulator, *type_),
+        Event::Method(_) if world.client.spec.type_ == ClientType::Public => {}
+        Event::Method(key) => keys::with_key(simulator, *key),
         Event::SecretName(number) => {
             let name = ["web-oidc", "creds", "web-next"][usize::from(*number)];
             world.secret_output(|secret| secret.name = Some(name.to_owned()));
@@ -123,7 +131,8 @@ fn happen(simulator: &mut Simulator, event: &Event) {
             });
         }
         Event::EditSecret => cluster.edit(OutputKind::Secret, &secret_name, |view| {
-            view.data.insert("client-secret".to_owned(), b"theirs".to_vec());
+            let key = view.client_secret_key().to_owned();
+            view.data.insert(key, b"theirs".to_vec());
         }),
         Event::EditAnnotation(mark) => {
             let key = if *mark { "mark" } else { "client-secret-sha256" };
@@ -145,13 +154,16 @@ fn happen(simulator: &mut Simulator, event: &Event) {
         }
         Event::ExistingSecretRef(there) => drop(world.existing_secret_ref(*there)),
         Event::UsersSecret(Some(number)) => drop(world.users_secret(&format!("made-by-hand-{number}"))),
+        Event::UsersKey(number) => drop(world.users_key(*number)),
         Event::UsersSecret(None) => world.existing = None,
         Event::LoseStorage => drop(simulator.driver.remove("shop_web")),
         Event::Drift => at_provider(simulator, |client| {
             set_field(client, "redirectURIs", "https://evil/cb");
         }),
         Event::DriftOfSecret => at_provider(simulator, |client| {
-            if client.is_confidential() {
+            if let ObservedSecret::Keys(keys) = &mut client.secret {
+                keys.insert("theirs".to_owned());
+            } else if client.is_confidential() {
                 client.secret = ObservedSecret::Shown(ClientSecret::new("theirs"));
             }
         }),
@@ -163,12 +175,27 @@ fn happen(simulator: &mut Simulator, event: &Event) {
 }
 
 /// Whatever the spec asks for, it does not wait for anybody.
-fn can_be_served(simulator: &mut Simulator) {
+fn can_be_served(simulator: &mut Simulator, like: Like) {
     if matches!(&simulator.world.client.spec.redirect_uris, Some(uris) if uris[0].contains('*')) {
         simulator.world.redirect_uris(&["https://shop/cb"]);
     }
-    if simulator.world.existing.is_none() && simulator.world.client.spec.existing_secret_ref().is_some() {
-        simulator.world.users_secret("made-by-hand");
+    // Keys are Keycloak's alone; and what the user brings must be what the client wants.
+    if like != Like::Keycloak {
+        keys::with_key(simulator, false);
+    }
+    let with_key = simulator.world.client.spec.token_endpoint_auth_method.is_some();
+    let value = simulator
+        .world
+        .existing
+        .as_ref()
+        .and_then(|secret| secret.value.as_deref());
+    let usable = value.is_some_and(|value| String::from_utf8_lossy(value).contains(KEY_PREFIX) == with_key);
+    if !usable && simulator.world.client.spec.existing_secret_ref().is_some() {
+        if with_key {
+            simulator.world.users_key(0);
+        } else {
+            simulator.world.users_secret("made-by-hand");
+        }
     }
 }
 
@@ -218,7 +245,7 @@ fn after(like: Like, history: &[Event]) -> Simulator {
     for event in history {
         happen(&mut simulator, event);
     }
-    can_be_served(&mut simulator);
+    can_be_served(&mut simulator, like);
     // Drift of a secret is not in Dex's lists: found on the next start, or where it matters.
     simulator.restart();
     simulator.settle();
@@ -248,7 +275,7 @@ proptest! {
         prop_assert_eq!(summary(&simulator.world.client.status), summary(&fresh.world.client.status));
 
         let secret = simulator.cluster.secret(&simulator.world.client.secret_name());
-        prop_assert_eq!(simulator.valid_secret().unwrap_or_default(), text(secret, secret.client_secret_key()));
+        prop_assert_eq!(simulator.valid_secret().unwrap_or_default(), name_of(&text(secret, secret.client_secret_key())));
 
         let again = simulator.pass(None);
         prop_assert!(!again.wrote(), "{:?}", again.names());
@@ -273,7 +300,7 @@ proptest! {
             happen(&mut simulator, event);
             pods.follow(&mut simulator);
         }
-        can_be_served(&mut simulator);
+        can_be_served(&mut simulator, like);
         simulator.restart();
         simulator.settle();
         pods.follow(&mut simulator);

@@ -24,6 +24,7 @@ use serde_json::json;
 
 use crate::{
     cluster::WorkloadModel,
+    keys,
     simulator::{Simulator, Trouble},
     world,
 };
@@ -53,7 +54,7 @@ macro_rules! scenarios {
 }
 
 /// The client stands, with a display name and some metadata, and nothing is to be done.
-fn standing(simulator: &mut Simulator) {
+pub fn standing(simulator: &mut Simulator) {
     simulator.world.display_name(Some("Shop")).secret_output(|secret| {
         secret.labels = Some(BTreeMap::from([("team".to_owned(), "web".to_owned())]));
     });
@@ -796,6 +797,107 @@ scenarios! {
         let client = s.driver.client("shop_web").unwrap();
         s.driver.put(ObservedClient { secret: ObservedSecret::Shown(ClientSecret::new("theirs")), ..client });
         s.restart();
+    };
+
+    // A private key in the place of a secret.
+    key: |s| keys::with_key(s, true);
+    key_unchanged: keys::standing_key;
+    key_of_an_environment: |s| { keys::formats(s, &[OutputFormat::Env]); keys::with_key(s, true); };
+    key_for_a_format_that_has_no_place_for_it: |s| {
+        keys::formats(s, &[OutputFormat::Default, OutputFormat::Oauth2Proxy]);
+        keys::with_key(s, true);
+    };
+    key_wanted_by_a_format_that_has_no_place_for_it: |s| {
+        keys::formats(s, &[OutputFormat::Oauth2Proxy]);
+        keys::secret_to_key(s);
+    };
+    key_rotated: |s| { keys::standing_key(s); ask_to_rotate(s, "1"); };
+    key_rotated_and_listed: |s| { keys::standing_key(s); ask_to_rotate(s, "1"); s.resync(); };
+    key_edited: |s| { keys::standing_key(s); keys::edit_key(s, |value| value.extend(b"mine")); };
+    key_emptied: |s| { keys::standing_key(s); keys::edit_key(s, Vec::clear); };
+    key_deleted: |s| { keys::standing_key(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
+    key_id_edited: |s| { keys::standing_key(s); edit_secret(s, "client-key-id", "mine"); };
+    key_and_storage_lost: |s| { keys::standing_key(s); s.driver.remove("shop_web"); s.resync(); };
+    key_added_at_the_provider: |s| { keys::standing_key(s); keys::key_at_provider(s, true); s.resync(); };
+    key_replaced_at_the_provider: |s| { keys::standing_key(s); keys::key_at_provider(s, false); s.resync(); };
+    key_in_a_secret_of_another_name: |s| {
+        keys::standing_key(s);
+        s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
+    };
+    key_in_another_format: |s| { keys::standing_key(s); keys::formats(s, &[OutputFormat::Env]); };
+    key_and_public_now: |s| { keys::standing_key(s); keys::type_(s, ClientType::Public); };
+    public_to_key: |s| {
+        standing_public(s);
+        keys::type_(s, ClientType::Confidential);
+        keys::with_key(s, true);
+    };
+    secret_to_key: keys::secret_to_key;
+    secret_to_key_and_listed: |s| { keys::secret_to_key(s); s.resync(); };
+    secret_to_key_before_it_was_made: |s| {
+        s.pass(Some((1, Trouble::CrashAfter)));
+        keys::with_key(s, true);
+    };
+    secret_to_key_and_storage_lost: |s| { keys::secret_to_key(s); s.driver.remove("shop_web"); s.resync(); };
+    secret_to_key_and_new_secret_name: |s| {
+        keys::secret_to_key(s);
+        s.world.secret_output(|secret| secret.name = Some("creds".to_owned()));
+    };
+    secret_to_key_with_generated_values: |s| { own_keys(s); keys::secret_to_key(s); };
+    secret_to_key_with_a_standing_next: |s| { staged(s); keys::with_key(s, true); };
+    key_to_secret: keys::key_to_secret;
+    key_to_secret_and_listed: |s| { keys::key_to_secret(s); s.resync(); };
+    key_to_secret_and_another_format: |s| { keys::key_to_secret(s); keys::formats(s, &[OutputFormat::Oauth2Proxy]); };
+    secret_to_key_staged_and_back: |s| keys::to_key_and_back(s, false);
+    secret_to_key_at_the_provider_and_back: |s| keys::to_key_and_back(s, true);
+    key_to_secret_staged_and_back: |s| keys::to_secret_and_back(s, false);
+    key_to_secret_at_the_provider_and_back: |s| keys::to_secret_and_back(s, true);
+    existing_key: |s| { s.world.users_key(0).existing_secret_ref(true); keys::with_key(s, true); };
+    existing_key_unchanged: keys::standing_existing_key;
+    existing_key_changed: |s| { keys::standing_existing_key(s); s.world.users_key(1); };
+    existing_key_is_a_secret: |s| { existing(s, |_| {}); keys::with_key(s, true); };
+    existing_key_is_rsa: |s| {
+        existing(s, |secret| {
+            secret.value = Some(b"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----\n".to_vec());
+        });
+        keys::with_key(s, true);
+    };
+    existing_secret_is_a_key: |s| { s.world.users_key(0).existing_secret_ref(true); };
+    existing_secret_to_existing_key: |s| {
+        standing_existing(s);
+        s.world.users_key(0);
+        keys::with_key(s, true);
+    };
+    existing_secret_to_existing_key_and_new_secret_name: |s| {
+        standing_existing(s);
+        s.world.users_key(0).secret_output(|secret| secret.name = Some("creds".to_owned()));
+        keys::with_key(s, true);
+    };
+    existing_secret_to_key: |s| {
+        standing_existing(s);
+        s.world.existing_secret_ref(false);
+        keys::with_key(s, true);
+    };
+    key_to_existing_secret: |s| {
+        keys::standing_key(s);
+        s.world.users_secret("made-by-hand").existing_secret_ref(true);
+        keys::with_key(s, false);
+    };
+    retain_with_a_standing_key: |s| { s.world.retain(); keys::standing_key(s); s.world.deleted(); };
+    retain_with_a_staged_key_at_the_provider: |s| {
+        s.world.retain();
+        keys::secret_to_key(s);
+        s.pass(Some((1, Trouble::CrashAfter)));
+        s.world.deleted();
+    };
+    retain_with_a_staged_key_that_is_not_wanted_any_more: |s| {
+        s.world.retain();
+        keys::to_key_and_back(s, true);
+        s.world.deleted();
+    };
+    retain_with_a_staged_secret_that_is_not_wanted_any_more: |s| {
+        s.world.retain();
+        keys::to_secret_and_back(s, true);
+        s.world.deleted();
     };
 
     // What is not ours.

@@ -2,7 +2,7 @@
 //! check of that check, and of the parts by themselves.)
 
 use oidc_operator::{
-    domain::{ClientSecret, ObservedSecret},
+    domain::{ClientSecret, ObservedSecret, PrivateKey},
     idp::memory::Like,
     plan::{Step, rehearse},
 };
@@ -10,8 +10,12 @@ use oidc_operator::{
 use crate::{
     scenarios::{BOTH, SCENARIOS, stranger},
     simulator::{Simulator, assert_hides_secrets},
-    world::SECRET_PREFIX,
+    world::{KEY_PREFIX, SECRET_PREFIX},
 };
+
+fn is_key(value: &[u8]) -> bool {
+    String::from_utf8_lossy(value).contains(KEY_PREFIX)
+}
 
 #[test]
 fn plans_hide_secrets() {
@@ -24,7 +28,7 @@ fn plans_hide_secrets() {
                 Step::CreateOutput { draft, .. } | Step::UpdateOutput { draft, .. } => draft
                     .data
                     .values()
-                    .any(|value| value.starts_with(SECRET_PREFIX.as_bytes())),
+                    .any(|value| value.starts_with(SECRET_PREFIX.as_bytes()) || is_key(value)),
                 Step::CreateRemote { secret, .. } => secret.is_some(),
                 _ => false,
             };
@@ -32,6 +36,12 @@ fn plans_hide_secrets() {
         }
     }
     assert!(with_secret > 50, "only {with_secret} steps had something to hide");
+}
+
+#[test]
+#[should_panic(expected = "a secret shows")]
+fn the_check_finds_a_key_that_shows() {
+    assert_hides_secrets(PrivateKey::generate().to_secret().expose());
 }
 
 #[test]

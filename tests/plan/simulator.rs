@@ -4,7 +4,7 @@
 use futures::executor::block_on;
 use oidc_operator::{
     api::OIDCClientStatus,
-    domain::{Endpoints, IdpErrorKind, ObservedClient, ObservedSecret, Ownership},
+    domain::{Endpoints, IdpErrorKind, ObservedClient, ObservedSecret, Ownership, PrivateKey},
     idp::{
         Created, Credentials, Driver as _, Written,
         memory::{Like, MemoryDriver, Operation, When},
@@ -12,6 +12,7 @@ use oidc_operator::{
     plan::{
         self, Move, Need, Snapshot, Step, Verdict, conditions,
         rehearsal::{MAX_STEPS, Outcome},
+        resolve,
         snapshot::{Evidence, OutputOwnership, OutputView, RemoteView, WorkloadView},
         step::{Note, OutputKind},
     },
@@ -19,7 +20,7 @@ use oidc_operator::{
 
 use crate::{
     cluster::Cluster,
-    world::{SECRET_PREFIX, World},
+    world::{KEY_PREFIX, SECRET_PREFIX, World},
 };
 
 /// What goes wrong at a step.
@@ -285,7 +286,7 @@ impl Simulator {
         }
         // Once the user's secret is wanted, nobody waits for what a rotation staged: the next write replaces it.
         let superseded = matches!(step, Step::DeleteOutput { name, .. } if name.ends_with("-next"))
-            && self.world.client.spec.existing_secret_ref().is_some();
+            && (self.world.client.spec.existing_secret_ref().is_some() || self.nothing_else_is_wanted());
         assert!(
             !held_before || superseded || self.valid_secret_is_held() || self.gone,
             "nobody holds the valid secret after {}",
@@ -296,6 +297,14 @@ impl Simulator {
             Some(Trouble::ReplyLost) if at_provider.is_none() => None,
             _ => Some(outcome),
         }
+    }
+
+    /// Neither what a rotation staged, nor what the output holds, if anything, is of the kind that the client authenticates with now.
+    fn nothing_else_is_wanted(&self) -> bool {
+        let desired = resolve::desired(&self.world.client, &self.world.settings);
+        self.secrets_of_ours()
+            .filter_map(OutputView::intact_secret)
+            .all(|held| !desired.takes(&held))
     }
 
     fn fault(&self, operation: Option<Operation>, kind: IdpErrorKind, when: When) {
@@ -342,12 +351,14 @@ impl Simulator {
                 method,
                 redirect_uri,
                 previous: _,
+                audience,
             } => {
                 let credentials = Credentials {
                     client_id,
                     secret,
                     method: *method,
                     redirect_uri: redirect_uri.as_deref(),
+                    audience,
                 };
                 Outcome::Proof(block_on(self.driver.prove(&credentials, &Endpoints::default())))
             }
@@ -423,7 +434,7 @@ impl Simulator {
         }
     }
 
-    /// The secret valid at the provider, where this OIDCClient has a confidential client there.
+    /// What is valid at the provider, by [`name_of`], where this OIDCClient has a confidential client there.
     pub fn valid_secret(&self) -> Option<String> {
         let client = self.driver.client(&self.world.client_id())?;
         if !client.ownership(&self.world.mark()).is_ours() || !client.is_confidential() {
@@ -431,6 +442,7 @@ impl Simulator {
         }
         match client.secret {
             ObservedSecret::Shown(secret) => Some(secret.expose().to_owned()),
+            ObservedSecret::Keys(keys) => Some(keys.into_iter().collect::<Vec<_>>().join(" ")),
             ObservedSecret::Absent | ObservedSecret::NotShown => None,
         }
     }
@@ -438,10 +450,11 @@ impl Simulator {
     /// Does a Secret of this OIDCClient, or its user's own, hold what is valid? Else nobody could ever use it.
     fn valid_secret_is_held(&self) -> bool {
         let users = self.world.existing.as_ref().and_then(|secret| secret.value.as_deref());
+        let users = users.map(|value| name_of(&String::from_utf8_lossy(value)));
         self.valid_secret().is_none_or(|valid| {
             self.secrets_of_ours()
-                .any(|view| text(view, view.client_secret_key()) == valid)
-                || users == Some(valid.as_bytes())
+                .any(|view| name_of(&text(view, view.client_secret_key())) == valid)
+                || users.as_deref() == Some(&valid)
         })
     }
 
@@ -537,8 +550,14 @@ pub fn text(view: &OutputView, key: &str) -> String {
         .unwrap_or_default()
 }
 
+/// What a provider knows of credentials: of a private key the id of its public half, of a secret all.
+pub fn name_of(credentials: &str) -> String {
+    PrivateKey::parse(credentials).map_or_else(|_| credentials.to_owned(), |key| key.public().key_id())
+}
+
 pub fn assert_hides_secrets(text: &str) {
-    assert!(!text.contains(SECRET_PREFIX), "a secret shows: {text}");
+    let shown = [SECRET_PREFIX, KEY_PREFIX].iter().any(|prefix| text.contains(prefix));
+    assert!(!shown, "a secret shows: {text}");
 }
 
 /// Which call to the provider a step is.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use oidc_operator::{
     },
     domain::{
         ClientSecret, ClientType, Discovery, Endpoints, Mark, OwnerId, ProviderFacts, ResourceName,
+        TokenEndpointAuthMethod,
         vocabulary::{CREDENTIAL_CLIENT, LABEL_CREDENTIAL},
     },
     idp::memory::Like,
@@ -82,6 +83,17 @@ impl World {
 
     /// The user makes a Secret, or changes the value in it.
     pub fn users_secret(&mut self, value: &str) -> &mut Self {
+        self.users_value(&format!("{SECRET_PREFIX}{value}"))
+    }
+
+    /// The same with a private key, the same each time for the same number.
+    pub fn users_key(&mut self, number: usize) -> &mut Self {
+        static KEYS: LazyLock<[ClientSecret; 2]> =
+            LazyLock::new(|| [(); 2].map(|()| ClientSecret::generate_for(TokenEndpointAuthMethod::PrivateKeyJwt)));
+        self.users_value(KEYS[number].expose())
+    }
+
+    fn users_value(&mut self, value: &str) -> &mut Self {
         let version = self
             .existing
             .as_ref()
@@ -89,7 +101,7 @@ impl World {
         self.existing = Some(ExistingSecret {
             resource_version: version.to_string(),
             labels: [(LABEL_CREDENTIAL.to_owned(), CREDENTIAL_CLIENT.to_owned())].into(),
-            value: Some(format!("{SECRET_PREFIX}{value}").into_bytes()),
+            value: Some(value.as_bytes().to_vec()),
         });
         self
     }
@@ -207,7 +219,10 @@ impl World {
                 ..Memory::default()
             },
             supply: Supply {
-                secret: ClientSecret::new(format!("{SECRET_PREFIX}{number}")),
+                secret: match resolve::auth_method(&self.client.spec) {
+                    method @ TokenEndpointAuthMethod::PrivateKeyJwt => ClientSecret::generate_for(method),
+                    _ => ClientSecret::new(format!("{SECRET_PREFIX}{number}")),
+                },
                 attempt: format!("attempt-{number}"),
                 seed: ClientSecret::new(format!("seed-{number}")),
             },
@@ -217,6 +232,9 @@ impl World {
 
 /// All secrets that the simulated operator makes begin so: easily found where none may be.
 pub const SECRET_PREFIX: &str = "hunter2-";
+
+/// All private keys begin so (PKCS#8 of a key on P-256, in base64).
+pub const KEY_PREFIX: &str = "MIGHAgEA";
 
 pub fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -248,16 +266,19 @@ pub fn reference(namespace: &str, name: &str) -> ProviderReference {
 
 /// Dex 2.45 and Keycloak 26.7 as they come.
 pub fn facts(like: Like) -> ProviderFacts {
-    let (provider_type, scopes, grant_types) = match like {
+    let by_secret = ["client_secret_basic", "client_secret_post"].as_slice();
+    let (provider_type, scopes, grant_types, auth_methods) = match like {
         Like::Dex => (
             "Dex",
             ["openid", "email", "groups", "profile", "offline_access"].as_slice(),
             ["authorization_code", "refresh_token"].as_slice(),
+            by_secret,
         ),
         Like::Authentik => (
             "Authentik",
             ["openid", "email", "profile", "offline_access"].as_slice(),
             [].as_slice(),
+            by_secret,
         ),
         Like::Keycloak => (
             "Keycloak",
@@ -268,6 +289,7 @@ pub fn facts(like: Like) -> ProviderFacts {
                 "urn:ietf:params:oauth:grant-type:jwt-bearer",
             ]
             .as_slice(),
+            ["private_key_jwt", "client_secret_basic", "client_secret_post"].as_slice(),
         ),
     };
     ProviderFacts {
@@ -284,7 +306,7 @@ pub fn facts(like: Like) -> ProviderFacts {
             scopes: Some(set(scopes)),
             grant_types: Some(set(grant_types)),
             signing_algorithms: set(&["RS256"]),
-            auth_methods: Some(set(&["client_secret_basic", "client_secret_post"])),
+            auth_methods: Some(set(auth_methods)),
             code_challenge_methods: set(&["S256"]),
         },
         internal_issuer: None,

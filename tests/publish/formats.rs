@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use oidc_operator::publish::Data;
+use oidc_operator::publish::{self, Data, RenderError};
 use serde_json::json;
 
-use super::material::{Given, SECRET, given, text};
+use super::material::{Given, KEY, SECRET, given, text};
 
 fn shown(data: &Data) -> String {
     data.iter().fold(String::new(), |mut shown, (key, value)| {
@@ -38,6 +38,23 @@ fn without_discovery_formats_name_endpoints() {
             &format!("{format}-without-discovery"),
             &given(json!({ "formats": [format] })).without_discovery(),
         );
+    }
+}
+
+#[test]
+fn a_client_with_a_key_has_it_in_the_place_of_a_secret() {
+    for format in ["default", "env"] {
+        let with_key = given(json!({ "formats": [format] })).with_key();
+        golden(&format!("{format}-with-a-key"), &with_key);
+        let secret = with_key.secret().expect("Secret");
+        let (spec, desired) = (Some(&with_key.outputs), &with_key.desired);
+        assert_eq!(text(&secret, publish::secret_key(spec, desired)), KEY, "{format}");
+        // And nobody can read it in the ConfigMap.
+        assert!(!shown(&with_key.config_map().expect("ConfigMap")).contains("PRIVATE KEY"));
+    }
+    for format in ["oauth2-proxy", "dploy", "qualytics", "openshift"] {
+        let error = given(json!({ "formats": ["default", format] })).with_key().secret();
+        assert_eq!(error, Err(RenderError::NeedsSecret { format }));
     }
 }
 

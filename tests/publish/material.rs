@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use oidc_operator::{
     api::client::Outputs,
     domain::{
-        ClientSecret, DesiredClient, Mark, MarkUid, OwnerId, ProviderFacts, ResourceName,
+        ClientSecret, DesiredClient, Mark, MarkUid, OwnerId, ProviderFacts, ResourceName, TokenEndpointAuthMethod,
         facts::{Discovery, Endpoints},
     },
     publish::{self, Data, Generated, Material, RenderError},
@@ -21,6 +21,14 @@ pub struct Given {
 }
 
 pub const SECRET: &str = "s3cr3t-s3cr3t-s3cr3t";
+
+/// The key of RFC 7517, appendix A.2.
+pub const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg870MB6gfuTJ4HtUn
+UvYMyJpr5eUZNP4Bk43bVdj3eAGhRANCAAQwoEJM0hwpRIOKLXXJKzfnbqINnwCJ
+OjtO7oo8Cq/sPuBLZekkVtmIi1Kzeb371R7oae8fD8ZbZllpW2zOCBcj
+-----END PRIVATE KEY-----
+";
 
 /// A Keycloak client with `spec.outputs` as given.
 pub fn given(outputs: Value) -> Given {
@@ -65,6 +73,12 @@ pub fn given(outputs: Value) -> Given {
 }
 
 impl Given {
+    /// A client that authenticates with a private key.
+    pub fn with_key(mut self) -> Self {
+        self.desired.auth_method = TokenEndpointAuthMethod::PrivateKeyJwt;
+        self
+    }
+
     /// An issuer whose endpoints were given by hand.
     pub fn without_discovery(mut self) -> Self {
         self.facts.discovery.url = String::new();
@@ -72,7 +86,8 @@ impl Given {
     }
 
     fn with<T>(&self, render: impl Fn(&Material<'_>) -> T) -> T {
-        let (secret, seed) = (ClientSecret::new(SECRET), ClientSecret::new("seed"));
+        let credential = if self.desired.has_key() { KEY } else { SECRET };
+        let (secret, seed) = (ClientSecret::new(credential), ClientSecret::new("seed"));
         let wanted = publish::generate::wanted(Some(&self.outputs));
         let generated = Generated::complete(&wanted, &Generated::default(), &seed);
         render(&Material {

@@ -3,7 +3,7 @@
 use oidc_operator::publish::{MAX_DATA, RenderError};
 use serde_json::json;
 
-use super::material::{SECRET, given, text};
+use super::material::{Given, KEY, SECRET, given, text};
 
 fn in_secret(template: &str) -> Result<String, String> {
     let given = given(json!({ "secret": { "templates": [{ "key": "own", "value": template }] } }));
@@ -90,10 +90,22 @@ fn generated_values_can_be_named() {
 }
 
 #[test]
+fn a_template_can_ask_which_credentials_there_are() {
+    let template = "{% if privateKey %}{{ keyID }} {{ privateKey }}{% else %}{{ clientSecret }}{% endif %}";
+    let render = |given: Given| text(&given.secret().expect("Secret"), "own");
+    let outputs = || given(json!({"secret": {"templates": [{"key": "own", "value": template}]}}));
+    assert_eq!(render(outputs()), SECRET);
+    let id = text(&outputs().with_key().secret().expect("Secret"), "client-key-id");
+    assert_eq!(render(outputs().with_key()), format!("{id} {KEY}"));
+}
+
+#[test]
 fn nothing_secret_is_bound_in_the_config_map() {
     assert_eq!(in_config_map("{{ clientID }}").as_deref(), Ok("shop"));
     for template in [
         "{{ clientSecret }}",
+        "{{ privateKey }}",
+        "{{ keyID }}",
         "{{ generated }}",
         "{{ generated['cookie-secret'] }}",
     ] {

@@ -193,6 +193,7 @@ impl Room {
             // Basic credentials are not decoded there, so that no ID with a colon could be told.
             method: TokenEndpointAuthMethod::ClientSecretPost,
             redirect_uri: None,
+            audience: "",
         };
         self.driver.prove(&credentials, &Endpoints::default()).await
     }

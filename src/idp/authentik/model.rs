@@ -208,6 +208,13 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
             why,
         });
     };
+    if desired.has_key() {
+        // Its own JWT authentication is for tokens of other issuers, and for client_credentials only.
+        note(
+            "tokenEndpointAuthMethod",
+            "authentik keeps no keys of clients: use client_secret_basic or client_secret_post".to_owned(),
+        );
+    }
     let since = |release: Release| {
         format!(
             "this authentik cannot do that; {}.{} and later can",

@@ -55,6 +55,11 @@ impl Model for ByHandModel {
         false
     }
 
+    /// The token endpoint, which OpenID Connect Core, section 9, names; not all servers know themselves by their issuer there.
+    fn assertion_audience<'a>(&self, facts: &'a ProviderFacts) -> &'a str {
+        &facts.discovery.endpoints.token
+    }
+
     fn created(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> ObservedClient {
         ObservedClient {
             client_id: desired.client_id.clone(),

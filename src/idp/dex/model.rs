@@ -106,6 +106,12 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
         })
     };
     let discovery = &facts.discovery;
+    if desired.has_key() {
+        note(
+            "tokenEndpointAuthMethod",
+            "Dex knows shared secrets only: use client_secret_basic or client_secret_post".to_owned(),
+        );
+    }
     if let Some(supported) = &discovery.grant_types {
         for grant in desired
             .grant_types

@@ -336,9 +336,9 @@ impl Driver for KeycloakDriver {
 
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {
         const OPERATION: &str = "POST client";
-        if desired.has_secret() && secret.is_none_or(|secret| secret.expose().is_empty()) {
+        if desired.has_secret() && secret.is_none_or(|secret| secret.expose().is_empty() || !desired.takes(secret)) {
             // Keycloak would make one up, and nobody would know it.
-            let message = "a confidential client needs a secret";
+            let message = "a confidential client needs a secret, or a private key where it authenticates with one";
             return Err(IdpError::new(IdpErrorKind::Refused, OPERATION, message));
         }
         let url = self.clients();

@@ -8,6 +8,7 @@
 
 mod driver;
 mod errors;
+mod key_authentication;
 mod mappers;
 mod model;
 mod representation;

@@ -11,10 +11,10 @@ use super::{
 use crate::{
     domain::{
         Assessment, Capabilities, ClientSecret, ClientType, DesiredClient, Enforcement, Fields, GrantType, Mark, Model,
-        ObservedClient, Pkce, ProviderFacts, RemoteDiff, Support, TokenEndpointAuthMethod, TokenLifetimes, Unsupported,
-        Validity,
+        ObservedClient, ObservedSecret, Pkce, ProviderFacts, RemoteDiff, Support, TokenEndpointAuthMethod,
+        TokenLifetimes, Unsupported, Validity,
         client::OPENID,
-        model::{FieldChange, RotationCapability, created_secret},
+        model::{FieldChange, RotationCapability, SECRET, created_secret},
     },
     idp::normal_form::CLAIMS,
 };
@@ -139,7 +139,19 @@ impl Model for KeycloakModel {
     }
 
     fn diff(&self, desired: &DesiredClient, secret: Option<&ClientSecret>, observed: &ObservedClient) -> RemoteDiff {
-        let mut diff = RemoteDiff::between(observed, &self.created(desired, secret), |_| false);
+        let wanted = self.created(desired, secret);
+        let mut diff = RemoteDiff::between(observed, &wanted, |_| false);
+        // A secret that is kept from us says nothing; that there are keys to be in its place, does.
+        if diff.changes(representation::AUTH_METHOD)
+            && !diff.changes(SECRET)
+            && matches!(wanted.secret, ObservedSecret::Keys(_))
+        {
+            diff.changes.push(FieldChange {
+                field: SECRET.to_owned(),
+                from: "not shown".to_owned(),
+                to: "ours".to_owned(),
+            });
+        }
         if observed.handles.contains_key(HANDLE_NO_SCOPES) {
             let is_scope = |field: &str| field.starts_with(SCOPES) || field.starts_with(OPTIONAL_SCOPES);
             diff.changes.retain(|change| !is_scope(&change.field));
@@ -186,6 +198,13 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
         note(
             "grantTypes",
             "Keycloak exchanges tokens for confidential clients only".to_owned(),
+        );
+    }
+    let methods = facts.discovery.auth_methods.as_ref();
+    if desired.has_key() && methods.is_some_and(|methods| !methods.contains(desired.auth_method.as_str())) {
+        note(
+            "tokenEndpointAuthMethod",
+            "this Keycloak does not offer private_key_jwt".to_owned(),
         );
     }
     let scopes = desired.scopes.iter().map(|scope| ("scopes", scope));
@@ -247,7 +266,9 @@ fn enforcement(desired: &DesiredClient, facts: &ProviderFacts) -> BTreeMap<Strin
     if desired.pkce == Pkce::Required {
         note("pkce", Enforcement::Client);
     }
-    if desired.auth_method != TokenEndpointAuthMethod::None {
+    if desired.has_key() {
+        note("tokenEndpointAuthMethod", Enforcement::Client);
+    } else if desired.auth_method != TokenEndpointAuthMethod::None {
         let grants = facts.discovery.grant_types.as_ref();
         let binds = grants.is_some_and(|grants| grants.contains(GRANT_OF_NEWER_SERVERS));
         note(
@@ -329,6 +350,43 @@ mod tests {
         assert_eq!(id, model().uuid(&mark("u1")));
         assert_ne!(id, model().uuid(&mark("u2")));
         assert_ne!(id, KeycloakModel::new("other").uuid(&mark("u1")));
+    }
+
+    /// Some callers are shown no secrets. That there are to be keys in their place is reason enough to write those.
+    #[test]
+    fn keys_are_set_where_a_secret_is_kept_from_us() {
+        let with_key = DesiredClient {
+            auth_method: TokenEndpointAuthMethod::PrivateKeyJwt,
+            ..web()
+        };
+        let key = ClientSecret::generate_for(with_key.auth_method);
+        let mut observed = model().created(&web(), Some(&ClientSecret::new("hunter2")));
+        observed.secret = ObservedSecret::NotShown;
+        let diff = model().diff(&with_key, Some(&key), &observed);
+        assert!(
+            diff.changes(representation::AUTH_METHOD) && diff.changes(SECRET),
+            "{diff:?}"
+        );
+        let done = model().created(&with_key, Some(&key));
+        assert_eq!(model().diff(&with_key, Some(&key), &done), RemoteDiff::default());
+    }
+
+    #[test]
+    fn keys_need_a_server_that_takes_them() {
+        let with_key = DesiredClient {
+            auth_method: TokenEndpointAuthMethod::PrivateKeyJwt,
+            ..web()
+        };
+        assert_eq!(refused(&with_key), Vec::<String>::new());
+        let mut facts = facts();
+        facts.discovery.auth_methods = Some(set(&["client_secret_basic"]));
+        let found = model().assess(&with_key, &facts).unsupported;
+        assert_eq!(found[0].field, "spec.tokenEndpointAuthMethod");
+        assert_eq!(
+            model().assess(&with_key, &facts).enforcement["tokenEndpointAuthMethod"],
+            Enforcement::Client,
+            "no secret is taken, by whatever method"
+        );
     }
 
     fn refused(desired: &DesiredClient) -> Vec<String> {

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::mappers::{self, Mapper};
+use super::{
+    key_authentication::{self, KEY_AUTHENTICATOR},
+    mappers::{self, Mapper},
+};
 use crate::{
     domain::{
         ClientSecret, ClientType, DesiredClient, Fields, GrantType, Logout, LogoutChannel, ObservedClient,
@@ -31,7 +34,7 @@ pub(super) const OPTIONAL_SCOPES: &str = "optionalScopes.";
 pub(super) const AUDIENCE: &str = "audience";
 
 const WEB_ORIGINS: &str = "webOrigins";
-const AUTH_METHOD: &str = "tokenEndpointAuthMethod";
+pub(super) const AUTH_METHOD: &str = "tokenEndpointAuthMethod";
 const PKCE: &str = "pkce";
 const ID_TOKEN_ALG: &str = "idTokenSignedResponseAlg";
 /// Powers that no spec can ask for yet.
@@ -239,6 +242,12 @@ impl Body {
         match field {
             CLIENT_ID => self.put("clientId", json!(desired.client_id)),
             MARK => self.attribute(ATTRIBUTE_MARK, desired.mark.to_string()),
+            SECRET if desired.has_key() => {
+                self.attributes.extend(key_authentication::keys(desired, secret));
+                // What stands there as a secret is not asked for any more, unless somebody changes the authenticator by hand: it
+                // becomes one that nobody knows.
+                self.put("secret", json!(ClientSecret::generate().expose()));
+            }
             // Never an empty one: it would be stored, and accepted.
             SECRET => {
                 if let Some(secret) = secret.filter(|secret| desired.has_secret() && !secret.expose().is_empty()) {
@@ -269,13 +278,19 @@ impl Body {
             WEB_ORIGINS => self.put("webOrigins", json!(desired.web_origins)),
             GRANT_TYPES => self.grants(desired),
             AUTH_METHOD => {
-                self.put("clientAuthenticatorType", json!(SECRET_AUTHENTICATOR));
-                let method = if desired.has_secret() {
+                let authenticator = if desired.has_key() {
+                    KEY_AUTHENTICATOR
+                } else {
+                    SECRET_AUTHENTICATOR
+                };
+                self.put("clientAuthenticatorType", json!(authenticator));
+                let method = if desired.has_secret() && !desired.has_key() {
                     desired.auth_method.as_str()
                 } else {
                     ""
                 };
                 self.attribute(ATTRIBUTE_SECRET_METHOD, method);
+                self.attributes.extend(key_authentication::settings(desired.has_key()));
             }
             PKCE => self.attribute(ATTRIBUTE_PKCE, if desired.pkce == Pkce::Required { "S256" } else { "" }),
             ID_TOKEN_ALG => {
@@ -485,6 +500,10 @@ impl Representation {
     fn observed_secret(&self) -> ObservedSecret {
         match self.secret.as_deref() {
             _ if self.public_client => ObservedSecret::Absent,
+            // The secret that such a client has beside its keys opens nothing.
+            _ if self.has_key_authenticator() => {
+                ObservedSecret::Keys(key_authentication::shown_keys(|name| self.attribute(name)))
+            }
             // Not for this caller's eyes: says nothing.
             None | Some(MASK) => ObservedSecret::NotShown,
             Some(secret) => ObservedSecret::Shown(ClientSecret::new(secret)),
@@ -498,6 +517,10 @@ impl Representation {
             secret_until: time(ATTRIBUTE_SECRET_UNTIL),
             previous_until: time(ATTRIBUTE_PREVIOUS_UNTIL).filter(|_| has_previous),
         }
+    }
+
+    fn has_key_authenticator(&self) -> bool {
+        self.client_authenticator_type.as_deref() == Some(KEY_AUTHENTICATOR)
     }
 
     fn fields(&self) -> Fields {
@@ -577,6 +600,7 @@ impl Representation {
                 either.map(TokenEndpointAuthMethod::as_str).join(" or ")
             }
             (None | Some(SECRET_AUTHENTICATOR), method) => method.to_owned(),
+            (Some(KEY_AUTHENTICATOR), _) => key_authentication::shown_method(|name| self.attribute(name)),
             (Some(other), _) => other.to_owned(),
         }
     }
@@ -797,6 +821,31 @@ mod tests {
     }
 
     #[test]
+    fn a_key_takes_the_place_of_the_secret() {
+        let with_key = DesiredClient {
+            auth_method: TokenEndpointAuthMethod::PrivateKeyJwt,
+            ..web()
+        };
+        let key = ClientSecret::generate_for(with_key.auth_method);
+        let body = create("id", &with_key, Some(&key));
+        assert_eq!(body["clientAuthenticatorType"], "client-jwt");
+        assert_eq!(body["attributes"][ATTRIBUTE_SECRET_METHOD], "");
+        assert!(!body.to_string().contains("PRIVATE KEY"), "the private key is sent");
+        let client = kept(body).observe(true);
+        let id = crate::domain::PrivateKey::of(&key).unwrap().public().key_id();
+        assert_eq!(client.secret, ObservedSecret::Keys([id].into()));
+        assert_eq!(client.fields[AUTH_METHOD], "private_key_jwt");
+        // A former secret does not lie there for the day on which somebody switches the authenticator back.
+        let sent = |desired, secret| updated(desired, Some(secret), &[AUTH_METHOD, SECRET])["secret"].clone();
+        assert!(sent(&with_key, &key).as_str().unwrap().len() >= 43);
+        assert_ne!(sent(&with_key, &key), sent(&with_key, &key));
+        assert_eq!(sent(&web(), &secret()), "hunter2");
+        let body = updated(&web(), Some(&secret()), &[AUTH_METHOD, SECRET]);
+        assert_eq!(body["clientAuthenticatorType"], "client-secret");
+        assert_eq!(body["attributes"]["jwks.string"], "");
+    }
+
+    #[test]
     fn authorization_settings_are_not_deleted() {
         let mut shown = create("id", &web(), Some(&secret()));
         for on in [true, false] {
@@ -859,8 +908,8 @@ mod tests {
             "authorization_code implicit"
         );
         assert_eq!(
-            field("clientAuthenticatorType", json!("client-jwt"), AUTH_METHOD),
-            "client-jwt"
+            field("clientAuthenticatorType", json!("client-x509"), AUTH_METHOD),
+            "client-x509"
         );
         assert_eq!(field("webOrigins", json!(["*"]), WEB_ORIGINS), "*");
         assert_eq!(field("attributes", json!({}), POST_LOGOUT_REDIRECT_URIS), "+");

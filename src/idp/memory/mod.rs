@@ -4,7 +4,7 @@
 //! The [contract suite](super::contract) runs against it and against the real ones, so that it stays honest.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,8 +17,8 @@ use super::{
     keycloak::KeycloakModel,
 };
 use crate::domain::{
-    ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, ObservedSecret, Proof,
-    RemoteDiff, Validity,
+    ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, ObservedSecret,
+    PrivateKey, Proof, RemoteDiff, TokenEndpointAuthMethod, Validity,
     authentik::{EmailVerified, IssuerMode, SubMode},
     model::SECRET,
 };
@@ -291,6 +291,12 @@ impl MemoryDriver {
     }
 }
 
+/// Is the private key one that the client may sign with?
+fn signs_for(keys: &BTreeSet<String>, credentials: &Credentials<'_>) -> bool {
+    credentials.method == TokenEndpointAuthMethod::PrivateKeyJwt
+        && PrivateKey::of(credentials.secret).is_some_and(|key| keys.contains(&key.public().key_id()))
+}
+
 /// Clients on a page of the list: few, so that suites see several.
 const PAGE: usize = 2;
 
@@ -350,7 +356,7 @@ impl Driver for MemoryDriver {
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {
         let mut client = self.model.created(desired, secret);
         self.call(Operation::Create, &desired.client_id, |state| {
-            if desired.has_secret() && secret.is_none() {
+            if desired.has_secret() && !secret.is_some_and(|secret| desired.takes(secret)) {
                 return Err(IdpError::new(
                     IdpErrorKind::Refused,
                     "Create",
@@ -420,9 +426,11 @@ impl Driver for MemoryDriver {
     async fn prove(&self, credentials: &Credentials<'_>, _endpoints: &Endpoints) -> Proof {
         let proof = self.call(Operation::Prove, credentials.client_id, |state| {
             let client = state.clients.get(credentials.client_id);
-            let is_current = client.is_some_and(
-                |client| matches!(&client.secret, ObservedSecret::Shown(secret) if secret == credentials.secret),
-            );
+            let is_current = client.is_some_and(|client| match &client.secret {
+                ObservedSecret::Shown(secret) => secret == credentials.secret,
+                ObservedSecret::Keys(keys) => signs_for(keys, credentials),
+                ObservedSecret::NotShown | ObservedSecret::Absent => false,
+            });
             let is_previous = state.previous.get(credentials.client_id) == Some(credentials.secret);
             Ok(if is_current || is_previous {
                 Proof::Proven

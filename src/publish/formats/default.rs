@@ -5,9 +5,19 @@ use crate::{api::common::CA_KEY, domain::vocabulary::KEY_CLIENT_SECRET, publish:
 
 pub(super) struct Default;
 
+const KEY_PRIVATE_KEY: &str = "client-private-key.pem";
+
 impl Format for Default {
     fn secret_key(&self) -> &'static str {
         KEY_CLIENT_SECRET
+    }
+
+    fn private_key_key(&self) -> Option<&'static str> {
+        Some(KEY_PRIVATE_KEY)
+    }
+
+    fn name(&self) -> &'static str {
+        "default"
     }
 
     fn secret(&self, values: &Values<'_>) -> Entries {
@@ -16,6 +26,8 @@ impl Format for Default {
             ("provider", values.provider.to_lowercase()),
             ("client-id", values.client_id.to_owned()),
             (KEY_CLIENT_SECRET, values.client_secret.to_owned()),
+            (KEY_PRIVATE_KEY, values.private_key.to_owned()),
+            ("client-key-id", values.key_id.clone()),
             ("scope", values.scopes.join(" ")),
             ("redirect-uri", values.redirect_uri().to_owned()),
         ];

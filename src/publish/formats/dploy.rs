@@ -14,6 +14,10 @@ impl Format for Dploy {
         SECRET
     }
 
+    fn name(&self) -> &'static str {
+        "dploy"
+    }
+
     fn secret(&self, values: &Values<'_>) -> Entries {
         vec![
             ("oidcClientID", values.client_id.to_owned()),

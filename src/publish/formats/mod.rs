@@ -18,6 +18,15 @@ pub trait Format {
     /// The key under which the Secret holds the client secret.
     fn secret_key(&self) -> &'static str;
 
+    /// The key under which it holds the private key of a client that has one; `None`: no application that reads this format can use
+    /// one.
+    fn private_key_key(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// As in `outputs.formats`.
+    fn name(&self) -> &'static str;
+
     /// Keys of the Secret.
     fn secret(&self, values: &Values<'_>) -> Entries;
 

@@ -16,6 +16,10 @@ impl Format for Oauth2Proxy {
         SECRET
     }
 
+    fn name(&self) -> &'static str {
+        "oauth2-proxy"
+    }
+
     fn secret(&self, values: &Values<'_>) -> Entries {
         let (id, secret, cookie) = (values.client_id, values.client_secret, values.generated(COOKIE));
         vec![

@@ -12,6 +12,10 @@ impl Format for Openshift {
         SECRET
     }
 
+    fn name(&self) -> &'static str {
+        "openshift"
+    }
+
     fn secret(&self, values: &Values<'_>) -> Entries {
         vec![(SECRET, values.client_secret.to_owned())]
     }

@@ -21,6 +21,10 @@ impl Format for Qualytics {
         SECRET
     }
 
+    fn name(&self) -> &'static str {
+        "qualytics"
+    }
+
     fn secret(&self, values: &Values<'_>) -> Entries {
         let credentials = [(ID, values.client_id), (SECRET, values.client_secret)];
         let mut entries: Entries = credentials.map(|(key, value)| (key, value.to_owned())).to_vec();
