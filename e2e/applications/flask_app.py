@@ -4,7 +4,9 @@ import os
 import secrets
 
 from authlib.integrations.flask_client import OAuth, OAuthError
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from flask import Flask, redirect, render_template_string, session, url_for
+from joserfc.jwk import ECKey
 
 PAGE = """<!doctype html>
 <title>Flask</title>
@@ -21,14 +23,24 @@ app = Flask(__name__)
 # Sessions end with the process, unless the key is given.
 app.secret_key = os.environ.get("SESSION_KEY") or secrets.token_hex()
 
+if private_key := os.environ.get("OIDC_CLIENT_PRIVATE_KEY"):
+    # tokenEndpointAuthMethod: private_key_jwt. `kid` tells the provider which key it is, while it knows two.
+    auth = PrivateKeyJWT(alg="ES256", headers={"kid": os.environ["OIDC_CLIENT_KEY_ID"]})
+    credentials = {"client_secret": ECKey.import_key(private_key), "client_auth_methods": [auth]}
+    auth_method = auth.name
+else:
+    credentials = {"client_secret": os.environ["OIDC_CLIENT_SECRET"]}
+    auth_method = "client_secret_basic"
+
 oauth = OAuth(app)
 oauth.register(
     "oidc",
     client_id=os.environ["OIDC_CLIENT_ID"],
-    client_secret=os.environ["OIDC_CLIENT_SECRET"],
+    **credentials,
     server_metadata_url=os.environ["OIDC_DISCOVERY_URL"],
     client_kwargs={
         "scope": os.environ["OIDC_SCOPES"],
+        "token_endpoint_auth_method": auth_method,
         "code_challenge_method": "S256",
         # The provider's CA and no other; without one, those that requests brings.
         "verify": os.environ.get("OIDC_CA_FILE", True),

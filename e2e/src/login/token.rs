@@ -1,12 +1,17 @@
 //! The token endpoint (RFC 6749, sections 2.3.1, 4.1.3 and 5.2).
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder};
-use serde_json::Value;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use serde_json::{Value, json};
 use url::form_urlencoded::byte_serialize;
 
-use super::{json, short};
-use crate::http;
+use super::short;
+use crate::{http, random};
 
 /// How a client proves itself at the token endpoint.
 #[derive(Debug, Clone)]
@@ -15,6 +20,8 @@ pub enum ClientAuth {
     SecretBasic(String),
     /// `client_secret_post`.
     SecretPost(String),
+    /// `private_key_jwt`, by ES256: the key in PKCS#8, PEM.
+    PrivateKey(String),
     /// `none`: a public client.
     None,
 }
@@ -29,7 +36,8 @@ pub(super) struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    fn request(&self, web: &Client, endpoint: &str) -> RequestBuilder {
+    fn request(&self, web: &Client, endpoint: &str) -> Result<RequestBuilder> {
+        let assertion;
         let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", self.code),
@@ -37,7 +45,7 @@ impl Exchange<'_> {
         ];
         fields.extend(self.verifier.map(|verifier| ("code_verifier", verifier)));
         let request = web.post(endpoint);
-        match self.auth {
+        Ok(match self.auth {
             ClientAuth::SecretBasic(secret) => {
                 // RFC 6749, section 2.3.1: both are form-encoded before they are joined.
                 let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
@@ -49,26 +57,63 @@ impl Exchange<'_> {
                 fields.extend([("client_id", self.client_id), ("client_secret", secret)]);
                 request.form(&fields)
             }
+            ClientAuth::PrivateKey(pem) => {
+                assertion = self::assertion(pem, self.client_id, endpoint)?;
+                fields.extend([
+                    (
+                        "client_assertion_type",
+                        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                    ),
+                    ("client_assertion", &assertion),
+                ]);
+                request.form(&fields)
+            }
             ClientAuth::None => {
                 fields.push(("client_id", self.client_id));
                 request.form(&fields)
             }
-        }
+        })
     }
+}
+
+/// An assertion (RFC 7523, section 3) as Authlib makes it: for the token endpoint, and without a key id.
+fn assertion(pem: &str, client_id: &str, endpoint: &str) -> Result<String> {
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let pkcs8 = STANDARD.decode(body).context("the private key")?;
+    let random = SystemRandom::new();
+    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8, &random)
+        .map_err(|error| anyhow!("the private key: {error}"))?;
+    let now = Timestamp::now().as_second();
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = [
+        part(json!({"alg": "ES256", "typ": "JWT"})),
+        part(json!({
+            "iss": client_id, "sub": client_id, "aud": endpoint, "iat": now, "exp": now + 50, "jti": random::token()?,
+        })),
+    ]
+    .join(".");
+    let signature = key
+        .sign(&random, signed.as_bytes())
+        .map_err(|error| anyhow!("{error}"))?;
+    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
 /// Exchanges a code for tokens.
 pub(super) async fn exchange(web: &Client, endpoint: &str, exchange: &Exchange<'_>) -> Result<Value> {
-    json(exchange.request(web, endpoint).send().await?).await
+    super::json(exchange.request(web, endpoint)?.send().await?).await
 }
 
-/// Whether the identity provider takes this secret for the client (`client_secret_basic`), found out without a login: with a
+/// Whether the identity provider takes this secret for the client (`client_secret_basic`; `private_key_jwt` where it is a key), found out without a login: with a
 /// code that does not exist, a right secret gets `invalid_grant` and a wrong one `invalid_client`.
 ///
 /// # Errors
 /// The endpoint cannot be reached or answers neither of the two.
 pub async fn secret_accepted(ca_pem: &str, token_endpoint: &str, client_id: &str, secret: &str) -> Result<bool> {
-    let auth = ClientAuth::SecretBasic(secret.to_owned());
+    let auth = if secret.starts_with("-----BEGIN ") {
+        ClientAuth::PrivateKey(secret.to_owned())
+    } else {
+        ClientAuth::SecretBasic(secret.to_owned())
+    };
     let probe = Exchange {
         client_id,
         auth: &auth,
@@ -77,7 +122,7 @@ pub async fn secret_accepted(ca_pem: &str, token_endpoint: &str, client_id: &str
         verifier: None,
     };
     let answer = probe
-        .request(&http::client(ca_pem)?, token_endpoint)
+        .request(&http::client(ca_pem)?, token_endpoint)?
         .send()
         .await
         .context("token endpoint")?;

@@ -348,6 +348,7 @@ fn meaning() -> Vec<Row> {
             [
                 method("Confidential", "client_secret_post"),
                 method("Confidential", "client_secret_basic"),
+                method("Confidential", "private_key_jwt"),
                 method("Public", "none"),
                 public(json!({})),
             ],
@@ -355,6 +356,7 @@ fn meaning() -> Vec<Row> {
                 method("Confidential", "none"),
                 create(json!({"tokenEndpointAuthMethod": "none"})),
                 method("Public", "client_secret_basic"),
+                method("Public", "private_key_jwt"),
                 update(
                     json!({"tokenEndpointAuthMethod": "client_secret_post"}),
                     json!({"type": "Public", "tokenEndpointAuthMethod": "client_secret_post"}),

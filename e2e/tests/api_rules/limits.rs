@@ -642,6 +642,7 @@ fn client_fields() -> Vec<Limit> {
             [
                 json!({"tokenEndpointAuthMethod": "client_secret_basic"}),
                 json!({"tokenEndpointAuthMethod": "client_secret_post"}),
+                json!({"tokenEndpointAuthMethod": "private_key_jwt"}),
                 json!({"type": "Public", "tokenEndpointAuthMethod": "none"}),
             ],
             [

@@ -6,6 +6,7 @@ use oidc_operator_e2e::{
     case,
     scene::Stage,
 };
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -32,7 +33,7 @@ async fn at_dex(program: Program) -> Result<()> {
         token_endpoint: dex.token_endpoint(),
         ca_pem: dex.ca_pem(),
     };
-    journey::run(theatre, &scene, program, &provider).await
+    journey::run(theatre, &scene, program, &provider, json!({})).await
 }
 
 #[tokio::test]

@@ -7,9 +7,10 @@ use oidc_operator::api::OIDCClient;
 use oidc_operator_e2e::{
     applications::{Application, Example, Greeting, Outcome, Place, Program, User},
     login::secret_accepted,
-    scene::{Idp, SOON, Scene},
+    scene::{Idp, SOON, Scene, merge},
     wait::eventually,
 };
+use serde_json::Value;
 
 use crate::Theatre;
 
@@ -23,19 +24,21 @@ pub(crate) struct Provider<'a> {
     pub(crate) ca_pem: &'a str,
 }
 
-/// Goes it.
+/// Goes it, with the example's OIDCClient, and `spec` merged into it.
 pub(crate) async fn run<P: Idp>(
     theatre: &Theatre,
     scene: &Scene<'_, P>,
     program: Program,
     provider: &Provider<'_>,
+    spec: Value,
 ) -> Result<()> {
     let user = &provider.user;
     let name = program.name();
     let greeting = Greeting::start().await?;
     let place = Place::new(name, &theatre.ca)?;
     let reference = (P::NAME, scene.identity.as_str());
-    let example = Example::of(program, &place, &scene.app, reference, &greeting.url())?;
+    let mut example = Example::of(program, &place, &scene.app, reference, &greeting.url())?;
+    merge(&mut example.client["spec"], &spec);
     let kubectl = scene.cluster.kubectl()?;
     for manifest in [&example.client, &example.deployment] {
         let args = ["apply", "--server-side", "--validate=strict", "-f", "-"];
@@ -114,10 +117,11 @@ pub(crate) struct Credentials {
 async fn credentials<P: Idp>(scene: &Scene<'_, P>, client: &str) -> Result<Credentials> {
     let name = format!("{client}-oidc");
     let mut data = scene.secret(&name).await?;
-    let mut take = |keys: [&str; 2]| keys.iter().find_map(|key| data.remove(*key));
+    let mut take = |keys: &[&str]| keys.iter().find_map(|key| data.remove(*key));
     Ok(Credentials {
-        id: take(["OIDC_CLIENT_ID", "client-id"]).context("no client ID")?,
-        secret: take(["OIDC_CLIENT_SECRET", "client-secret"]).context("no client secret")?,
+        id: take(&["OIDC_CLIENT_ID", "client-id"]).context("no client ID")?,
+        secret: take(&["OIDC_CLIENT_SECRET", "client-secret", "OIDC_CLIENT_PRIVATE_KEY"])
+            .context("no client secret")?,
         name,
     })
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use oidc_operator::idp::{
-    Transport,
-    contract::Fixture,
-    http::HttpClient,
-    issuer::{self, IssuerRequest},
-    keycloak::{AdminCredentials, KeycloakConfig, KeycloakDriver},
+use oidc_operator::{
+    domain::ProviderFacts,
+    idp::{
+        Transport,
+        contract::Fixture,
+        http::HttpClient,
+        issuer::{self, IssuerRequest},
+        keycloak::{AdminCredentials, KeycloakConfig, KeycloakDriver},
+    },
 };
 use oidc_operator_e2e::{case, http, keycloak::Realm, shared};
 
@@ -59,7 +62,11 @@ impl Subject {
         };
         let (discovery, keys) = issuer::read(&self.web, &request).await?;
         assert!(!keys.is_empty(), "no keys");
-        Ok(Fixture::new(prefix, Some(discovery.endpoints)).with_page(PAGE))
+        let fixture = Fixture::new(prefix, Some(discovery.endpoints.clone())).with_page(PAGE);
+        Ok(fixture.with_facts(ProviderFacts {
+            discovery,
+            ..ProviderFacts::default()
+        }))
     }
 
     pub(super) fn account(&self, secret: &str) -> AdminCredentials {

@@ -55,7 +55,7 @@ impl Server for Realm {
 const OWN: [&str; 3] = ["id", "secret", "access"];
 
 fn shown(mut client: Value) -> Shown {
-    let secret = client["secret"].as_str().map(str::to_owned);
+    let mut secret = client["secret"].as_str().map(str::to_owned);
     let mut settings = BTreeSet::new();
     let mappers = client["protocolMappers"].take();
     for mut mapper in mappers.as_array().cloned().unwrap_or_default() {
@@ -67,6 +67,19 @@ fn shown(mut client: Value) -> Shown {
             time if time.starts_with("client.secret.") && time.ends_with(".time") => {}
             // Whether there is one.
             "client.secret.rotated" => drop(settings.insert(format!("attribute {name}"))),
+            "jwks.string" => {
+                // The ids of its keys, in the place of a secret.
+                let keys: Value = value
+                    .as_str()
+                    .and_then(|text| serde_json::from_str(text).ok())
+                    .unwrap_or_default();
+                let ids = keys["keys"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|key| key["kid"].as_str().unwrap_or("none"));
+                secret = Some(ids.collect::<Vec<_>>().join(" "));
+            }
             _ => drop(settings.insert(format!("attribute {name}: {value}"))),
         }
     }
@@ -363,4 +376,39 @@ crash_loop!(
         run.apply(&json!({"displayName": "Web"})).await
     }),
     ["add-finalizer", "update-remote", "update-secret", "update-configmap", "prove"]
+);
+
+crash_loop!(
+    create_with_a_key, {}, made: false,
+    |run| Box::pin(async move { run.apply(&json!({"tokenEndpointAuthMethod": "private_key_jwt"})).await }),
+    ["add-finalizer", "create-secret", "create-remote", "create-configmap", "prove"]
+);
+
+crash_loop!(
+    secret_to_key, {}, made: true,
+    |run| Box::pin(run.change(json!({"tokenEndpointAuthMethod": "private_key_jwt"}))),
+    ["create-next", "update-remote", "prove", "update-secret", "delete-secret"]
+);
+
+crash_loop!(
+    key_to_secret, {"tokenEndpointAuthMethod": "private_key_jwt"}, made: true,
+    |run| Box::pin(run.change(json!({"tokenEndpointAuthMethod": null}))),
+    ["create-next", "update-remote", "prove", "update-secret", "delete-secret"]
+);
+
+crash_loop!(
+    rotate_a_key, {"tokenEndpointAuthMethod": "private_key_jwt"}, made: true,
+    |run| Box::pin(run.rotate("1")),
+    ["create-next", "update-remote", "prove", "update-secret", "delete-secret"]
+);
+
+// A key reached Keycloak, and then the secret that the application has was to do after all.
+crash_loop!(
+    to_a_key_and_back, {}, made: true,
+    |run| Box::pin(async move {
+        run.change(json!({"tokenEndpointAuthMethod": "private_key_jwt"})).await?;
+        run.live(Death::After(1)).await?;
+        run.change(json!({"tokenEndpointAuthMethod": null})).await
+    }),
+    ["update-remote", "delete-secret", "prove"]
 );

@@ -71,15 +71,18 @@ pub(crate) async fn end_state<P: Server>(kube: &Client, server: &P, namespace: &
     for secret in &secrets {
         ensure!(!secret.name_any().ends_with("-next"), "a staged secret is left");
         let data = secret.data.clone().unwrap_or_default();
-        let Some(value) = data.get("client-secret") else {
+        let Some(value) = data.get("client-secret").or_else(|| data.get("client-private-key.pem")) else {
             continue;
         };
+        // Of a private key, the provider knows the name.
+        let known = data.get("client-key-id").unwrap_or(value);
+        let known = String::from_utf8(known.0.clone())?;
         let value = String::from_utf8(value.0.clone())?;
         let there = there
             .as_ref()
             .with_context(|| format!("Secret {} is for no client", secret.name_any()))?;
         ensure!(
-            there.secret.as_ref() == Some(&value),
+            there.secret.as_ref() == Some(&known),
             "the provider holds another secret than the Secret"
         );
         ensure!(
@@ -161,8 +164,10 @@ async fn workload(
 }
 
 /// Keys of random values.
-const RANDOM: [&str; 6] = [
+const RANDOM: [&str; 8] = [
     "client-secret",
+    "client-private-key.pem",
+    "client-key-id",
     "cookie-secret",
     "session-key",
     "OIDC_CLIENT_SECRET",

@@ -10,6 +10,7 @@ mod examples;
 mod existing;
 mod fields;
 mod held;
+mod keys;
 mod overlap;
 mod ownership;
 mod secrecy;
