@@ -96,7 +96,7 @@ fn rehearsals_come_true() {
         "retain_refused",
         "retain_refused_when_the_timeout_is_over",
         "retain_refused_by_a_policy",
-        "workload_contested_and_rotation",
+        "workload_contested_and_another_ca",
     ];
     for scenario in SCENARIOS.iter().filter(|scenario| !surprising.contains(&scenario.name)) {
         for like in BOTH {

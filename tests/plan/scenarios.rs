@@ -265,6 +265,13 @@ fn facts(simulator: &mut Simulator, change: impl FnOnce(&mut ProviderFacts)) {
     });
 }
 
+/// The provider gets another CA: a change that is one write.
+fn another_ca(simulator: &mut Simulator) {
+    facts(simulator, |facts| {
+        facts.ca_bundle = "-----BEGIN CERTIFICATE-----\nnew\n".to_owned();
+    });
+}
+
 fn with_system_roots(simulator: &mut Simulator) {
     simulator.world.outputs(|outputs| {
         outputs.config_map.get_or_insert_default().ca_bundle = Some(CaBundlePolicy::WithSystemRoots);
@@ -619,7 +626,7 @@ scenarios! {
     };
     workloads_and_another_ca: |s| {
         standing_with_workloads(s);
-        facts(s, |facts| facts.ca_bundle = "-----BEGIN CERTIFICATE-----\nnew\n".to_owned());
+        another_ca(s);
     };
     workloads_and_new_secret_name: |s| {
         standing_with_workloads(s);
@@ -642,50 +649,50 @@ scenarios! {
         secret_by_hand(s, "hunter2-changed-by-hand");
         s.world.users_secret("changed-by-hand");
     };
-    workload_of_no_consent_and_rotation: |s| {
+    workload_of_no_consent_and_another_ca: |s| {
         workloads(s);
         s.cluster.workload(&workload("Deployment", "web"), &[("oidc-operator.io/restart-on", "another")]);
         standing(s);
-        ask_to_rotate(s, "1");
+        another_ca(s);
     };
-    workload_that_took_its_consent_back_and_rotation: |s| {
+    workload_that_took_its_consent_back_and_another_ca: |s| {
         standing_with_workloads(s);
         let view = deployment(s).view.clone();
         if let WorkloadView::Found(mut seen) = view {
             seen.annotations.remove("oidc-operator.io/restart-on");
             deployment(s).view = WorkloadView::Found(seen);
         }
-        ask_to_rotate(s, "1");
+        another_ca(s);
     };
-    workload_that_cannot_be_read_and_rotation: |s| {
+    workload_that_cannot_be_read_and_another_ca: |s| {
         workloads(s);
         deployment(s).view = WorkloadView::Failed {
             message: "Kubernetes forbids it: no".to_owned(),
             class: ErrorClass::Auth,
         };
         standing(s);
-        ask_to_rotate(s, "1");
+        another_ca(s);
     };
-    workload_that_cannot_be_changed_and_rotation: |s| {
+    workload_that_cannot_be_changed_and_another_ca: |s| {
         standing_with_workloads(s);
         deployment(s).forbidden = true;
-        ask_to_rotate(s, "1");
+        another_ca(s);
     };
-    workload_contested_and_rotation: |s| {
+    workload_contested_and_another_ca: |s| {
         standing_with_workloads(s);
         deployment(s).contested = 3;
-        ask_to_rotate(s, "1");
+        another_ca(s);
     };
     workloads_while_restarts_are_disabled: |s| {
         s.world.settings.rollout_restart = false;
         workloads(s);
         standing(s);
-        ask_to_rotate(s, "1");
+        another_ca(s);
     };
     workloads_not_named_any_more: |s| {
         standing_with_workloads(s);
         s.world.spec(|spec| spec.rollout_restart = None);
-        ask_to_rotate(s, "1");
+        another_ca(s);
     };
     workloads_and_retained_is_taken_back: |s| {
         workloads(s);
@@ -727,7 +734,7 @@ scenarios! {
     deleted_secret_public: |s| { standing_public(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
     another_ca: |s| {
         standing(s);
-        facts(s, |facts| facts.ca_bundle = "-----BEGIN CERTIFICATE-----\nnew\n".to_owned());
+        another_ca(s);
     };
     no_ca_any_more: |s| { standing(s); facts(s, |facts| facts.ca_bundle.clear()); };
     with_system_roots: |s| { standing(s); with_system_roots(s); };
