@@ -12,15 +12,29 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::http;
+use crate::record;
 use crate::wait::eventually;
 
-/// The policy of the API server: who asked what, no bodies; one line at the end of each request (two for a watch).
-pub(crate) const POLICY: &str = "\
+/// The policy of the API server: who asked what; one line at the end of each request (two for a watch). Bodies only where the
+/// record of the run is searched for secrets ([`crate::record`]): those of all writes but of Secrets and of what tokens are made with.
+pub(crate) fn policy() -> String {
+    let bodies = "\
+- level: Metadata
+  resources: [{group: '', resources: [secrets, serviceaccounts/token]}, {group: authentication.k8s.io}]
+- level: Request
+  verbs: [create, update, patch]
+";
+    format!(
+        "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
-rules: [{level: Metadata}]
-";
+rules:
+{}- level: Metadata
+",
+        if record::is_kept() { bodies } else { "" }
+    )
+}
 
 /// The audit log of a control plane.
 #[derive(Debug)]

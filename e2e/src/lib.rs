@@ -24,6 +24,7 @@
 //!  ports, pki, workdir  (where and with which keys)   -> audit, kubectl, login, proxy, http_proxy (what a test asks and breaks)
 //!  openapi (exchanges against a document)             -> authentik_schema (the documents of authentik's releases)
 //!  applications (what people log into) -> pod (what a kubelet does), browser (how they do it)
+//!  record (what a whole run told, and whether a secret stands in it)
 //!  authentik_api (a server as anybody with a token sees it, the stand-in or a real one)
 //! ```
 
@@ -50,6 +51,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod record;
 pub mod scene;
 pub mod shared;
 pub mod tools;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::process::Process;
+use crate::record::Scraper;
 use crate::wait::eventually;
 use crate::workdir::WorkDir;
 use crate::{http, ports, tools};
@@ -50,6 +51,8 @@ impl OperatorOptions {
 /// A running operator; ends when dropped.
 #[derive(Debug)]
 pub struct Operator {
+    /// Before the process, as it has to end first.
+    metrics: Option<Scraper>,
     process: Process,
     health: SocketAddr,
     options: OperatorOptions,
@@ -66,6 +69,7 @@ impl Operator {
         let health = ports::free_address()?;
         let process = spawn(&options, health, &workdir)?;
         Ok(Self {
+            metrics: Scraper::start(health, workdir.path())?,
             process,
             health,
             options,
@@ -78,6 +82,7 @@ impl Operator {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_again(&mut self) -> Result<()> {
+        self.last_words();
         self.process.end_now();
         self.process = spawn(&self.options, self.health, &self.workdir)?;
         Ok(())
@@ -144,6 +149,7 @@ impl Operator {
     /// # Errors
     /// The kernel did not end it.
     pub async fn kill(&self) -> Result<()> {
+        self.last_words();
         self.process.kill().await
     }
 
@@ -152,7 +158,15 @@ impl Operator {
     /// # Errors
     /// It is still running after `bound`.
     pub async fn terminate(&self, bound: Duration) -> Result<Duration> {
+        self.last_words();
         self.process.terminate(bound).await
+    }
+
+    /// For the record of the run, if there is one.
+    fn last_words(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.last_words();
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::record;
 use crate::wait::eventually;
 
 const WATCHDOG: &str = include_str!("watchdog.sh");
@@ -73,6 +74,7 @@ impl Process {
             .open(&log)
             .with_context(|| format!("cannot write {}", log.display()))?;
         let log_start = log_file.metadata()?.len();
+        record::follow(&log)?;
 
         let mut shell = Command::new("/bin/sh");
         shell

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use crate::tools;
+use crate::{record, tools};
 
 /// Far more than all of its deadlines together take.
 const BOUND: Duration = Duration::from_secs(120);
@@ -105,5 +105,6 @@ pub async fn run(kubeconfig: &Path, args: &[&str]) -> Result<(bool, String)> {
         .context("verify took too long")??;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text += &String::from_utf8_lossy(&output.stderr);
+    record::told("verify", &text)?;
     Ok((output.status.success(), text))
 }

@@ -16,6 +16,7 @@ use crate::pki::{Ca, signing_key};
 use crate::ports;
 use crate::process::Process;
 use crate::random;
+use crate::record::Watcher;
 use crate::workdir::WorkDir;
 
 /// What a control plane is to be like.
@@ -59,6 +60,8 @@ pub struct ControlPlane {
     // Ended in this order: who still has a server to talk to is quiet while it ends.
     controller_manager: Mutex<Option<Process>>,
     apiserver: Mutex<Process>,
+    /// Sees the last of what the API server wrote, in etcd.
+    _secrets: Option<Watcher>,
     etcd: Process,
     ca: Ca,
     address: SocketAddr,
@@ -115,6 +118,8 @@ impl ControlPlane {
         let admin_kubeconfig = kubeconfig::write(&workdir, "admin", &url, ca.pem(), &admin_token)?;
 
         let (etcd, etcd_url) = parts::start_etcd(&workdir).await?;
+        let name = workdir.path().file_name().unwrap_or_default().to_string_lossy();
+        let secrets = Watcher::start(&etcd_url, &name)?;
         let apiserver = parts::start_apiserver(&workdir, address, &etcd_url, &options.apiserver_args)?;
         let web = http::client(ca.pem())?;
         let audit = Audit::new(workdir.path().join(parts::AUDIT_LOG), &url, &admin_token, ca.pem());
@@ -122,6 +127,7 @@ impl ControlPlane {
         let control_plane = Self {
             controller_manager: Mutex::new(None),
             apiserver: Mutex::new(apiserver),
+            _secrets: secrets,
             etcd,
             ca,
             address,

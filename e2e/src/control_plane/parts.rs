@@ -12,7 +12,7 @@ use crate::pki::{Ca, SigningKey};
 use crate::process::Process;
 use crate::wait::eventually;
 use crate::workdir::WorkDir;
-use crate::{audit, http, ports, tools};
+use crate::{audit, http, ports, record, tools};
 
 /// Name of the audit log in the work folder.
 pub(super) const AUDIT_LOG: &str = "audit.log";
@@ -34,7 +34,9 @@ pub(super) fn write_files(workdir: &WorkDir, ca: &Ca, users: &[User], signing_ke
     workdir.write("ca.crt", ca.pem())?;
     workdir.write("service-account.key", &signing_key.private)?;
     workdir.write("service-account.pub", &signing_key.public)?;
-    workdir.write("audit-policy.yaml", audit::POLICY)?;
+    workdir.write("audit-policy.yaml", audit::policy())?;
+    // The server goes on with a file that is there.
+    record::follow(&workdir.write(AUDIT_LOG, "")?)?;
     let tokens: String = users
         .iter()
         .map(|user| {

@@ -191,6 +191,7 @@ impl Life {
         reaper: Arc<Reaper>,
         objects: Arc<dyn Objects>,
     ) -> Result<Self> {
+        oidc_operator_e2e::record::keep_own_logs();
         let metrics = Metrics::new();
         let stop = CancellationToken::new();
         let (events, publishing) = Events::start(kube.clone(), "crash".to_owned(), metrics.clone(), stop.clone());

@@ -6,3 +6,4 @@ mod keycloak;
 mod own_authentik;
 mod process;
 mod proxy;
+mod record;
