@@ -235,6 +235,9 @@ pub struct DesiredClient {
     /// The secret that this write replaces, where it shall stay valid beside the new one for a time and the provider may be
     /// able to ([`Model::may_overlap`](super::Model::may_overlap)). Not a state of the client: it goes with a new secret only.
     pub previous: Option<PreviousSecret>,
+    /// The key before the current one, while applications may still sign with it. A state of the client, unlike a secret: it stands
+    /// until it is taken away.
+    pub previous_key: Option<PublicKey>,
 }
 
 /// A client secret that is replaced.
@@ -272,6 +275,7 @@ impl DesiredClient {
             claims: Vec::new(),
             lifetimes: TokenLifetimes::default(),
             previous: None,
+            previous_key: None,
         }
     }
 
@@ -297,7 +301,8 @@ impl DesiredClient {
     /// The public keys that it may sign with while `secret` is its private key; none where it is none, or none is wanted.
     pub fn public_keys(&self, secret: Option<&ClientSecret>) -> Vec<PublicKey> {
         let key = secret.filter(|_| self.has_key()).and_then(PrivateKey::of);
-        key.iter().map(PrivateKey::public).collect()
+        let previous = key.as_ref().and(self.previous_key.clone());
+        key.iter().map(PrivateKey::public).chain(previous).collect()
     }
 
     /// What the application asks for: its scopes, and `offline_access` where refresh tokens need it (OIDC Core, section

@@ -73,6 +73,9 @@ pub const ANNOTATION_ROTATE_REQUEST: &str = "oidc-operator.io/rotate-request";
 /// where that was seen.
 pub const ANNOTATION_PREVIOUS_UNTIL: &str = "oidc-operator.io/previous-secret-valid-until";
 
+/// Annotation on the output Secret: the public key before the current one, while the provider takes it too (RFC 7517).
+pub const ANNOTATION_PREVIOUS_KEY: &str = "oidc-operator.io/previous-key";
+
 /// Annotation on an OIDCClient: a new value asks for a new client secret, at once.
 pub const ANNOTATION_ROTATE: &str = "oidc-operator.io/rotate";
 

@@ -6,7 +6,7 @@ use super::{
     checks, conditions, deletion,
     drafts::{self, Context, Credential},
     outputs::{self, Outputs},
-    overlap::Former,
+    overlap::{self, Former},
     publishing::{TYPE_CHANGES, delete_output},
     resolve,
     schedule::Schedule,
@@ -326,8 +326,9 @@ impl<'a> Work<'a> {
         }
         let secret = credential.map(|credential| credential.secret.clone());
         let desired = Box::new(DesiredClient {
+            previous_key: overlap::previous_key(&former, credential),
             // What has to be made has no former secret.
-            previous: former.previous.filter(|_| remote.is_some()),
+            previous: former.previous.filter(|_| remote.is_some() && !self.desired.has_key()),
             ..self.desired.clone()
         });
         let client_id = &desired.client_id;
@@ -357,7 +358,7 @@ impl<'a> Work<'a> {
             };
             return Some(step(Step::CreateRemote { desired, secret, note }));
         };
-        let mut diff = self.model.diff(&self.desired, secret.as_ref(), observed);
+        let mut diff = self.model.diff(&desired, secret.as_ref(), observed);
         // The provider refuses a secret that it claims to hold, or lets a former one be valid: it is written once more.
         let why = match (self.snapshot.memory.set_again, former.must_end) {
             (true, _) => Some("refused"),
@@ -470,6 +471,13 @@ impl<'a> Work<'a> {
             && let Some(next) = self.next_rotation(&credential, remote)
         {
             verdict.facts.next_rotation = Some(Some(conditions::timestamp(next)));
+            verdict.requeue = Requeue::ResyncOrAt(self.provider.resync, next);
+        }
+        if let Some(end) = overlap::key_ends(&credential) {
+            let next = match verdict.requeue {
+                Requeue::ResyncOrAt(_, next) => next.min(end),
+                _ => end,
+            };
             verdict.requeue = Requeue::ResyncOrAt(self.provider.resync, next);
         }
         match self.proof(&credential) {

@@ -9,7 +9,7 @@ use super::{
     conditions,
     drafts::{self, Credential},
     outputs::{self, Outputs},
-    overlap::Former,
+    overlap::{self, Former},
     publishing::{TYPE_CHANGES, delete_output},
     snapshot::{Evidence, OutputView},
     step::{Move, Need, Note, OutputKind, Step},
@@ -89,6 +89,7 @@ impl Work<'_> {
             rotated_at: Some(conditions::timestamp(self.snapshot.now)),
             request: self.snapshot.client.rotate_request.clone(),
             previous_until: None,
+            previous_key: None,
         };
         let stage = |target: &str, why: Why| {
             let credential = fresh(Some(supply.attempt.clone()));
@@ -220,6 +221,7 @@ impl Work<'_> {
             // What it says of the secret before it was found out on the way.
             let as_staged = |held| Credential {
                 previous_until: None,
+                previous_key: None,
                 ..held
             };
             self.has_type(output) && outputs::credential(output).map(as_staged).as_ref() == Some(&credential)
@@ -300,6 +302,7 @@ impl Work<'_> {
             return delete_output(OutputKind::Secret, seen, TYPE_CHANGES);
         }
         let credential = &Credential {
+            previous_key: promise.as_ref().and(previous.as_ref()).and_then(overlap::key_of),
             previous_until: promise,
             ..credential.clone()
         };

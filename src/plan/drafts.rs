@@ -17,9 +17,10 @@ use crate::{
         names::next_secret_name,
         vocabulary::{
             ANNOTATION_APPLIED_METADATA, ANNOTATION_ATTEMPT, ANNOTATION_DATA_DIGEST, ANNOTATION_GENERATED,
-            ANNOTATION_MARK, ANNOTATION_OUTPUT_HASH, ANNOTATION_PREVIOUS_UNTIL, ANNOTATION_ROTATE_REQUEST,
-            ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_DIGEST, ANNOTATION_SECRET_KEY, ANNOTATION_SECRET_SOURCE,
-            GENERATED_PREFIX, KEY_CLIENT_SECRET, LABEL_CLIENT_UID, LABEL_MANAGED_BY, MANAGED_BY,
+            ANNOTATION_MARK, ANNOTATION_OUTPUT_HASH, ANNOTATION_PREVIOUS_KEY, ANNOTATION_PREVIOUS_UNTIL,
+            ANNOTATION_ROTATE_REQUEST, ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_DIGEST, ANNOTATION_SECRET_KEY,
+            ANNOTATION_SECRET_SOURCE, GENERATED_PREFIX, KEY_CLIENT_SECRET, LABEL_CLIENT_UID, LABEL_MANAGED_BY,
+            MANAGED_BY,
         },
     },
     publish::{self, Data, Generated, Material, RenderError},
@@ -40,16 +41,19 @@ pub struct Credential {
     pub request: Option<String>,
     /// Until when the secret before it is valid too, or was (RFC 3339); `None`: it ended with this one.
     pub previous_until: Option<String>,
+    /// The public key before this one, as a JSON Web Key, while it is valid.
+    pub previous_key: Option<String>,
 }
 
 impl Credential {
     /// What is known of its making, by annotation.
-    fn history(&self) -> [(&'static str, &Option<String>); 4] {
+    fn history(&self) -> [(&'static str, &Option<String>); 5] {
         [
             (ANNOTATION_ATTEMPT, &self.attempt),
             (ANNOTATION_ROTATED_AT, &self.rotated_at),
             (ANNOTATION_ROTATE_REQUEST, &self.request),
             (ANNOTATION_PREVIOUS_UNTIL, &self.previous_until),
+            (ANNOTATION_PREVIOUS_KEY, &self.previous_key),
         ]
     }
 }
@@ -170,6 +174,7 @@ pub fn secret(
                 ANNOTATION_ROTATED_AT,
                 ANNOTATION_ROTATE_REQUEST,
                 ANNOTATION_PREVIOUS_UNTIL,
+                ANNOTATION_PREVIOUS_KEY,
             ]
             .map(str::to_owned),
         );

@@ -168,6 +168,7 @@ impl Work<'_> {
             rotated_at: Some(conditions::timestamp(self.snapshot.now)),
             request: None,
             previous_until: None,
+            previous_key: None,
         };
         // A new Secret name: the same values first, then what changed. Not made at all: the Secret first, as ever.
         let first = match (outputs.secret, outputs.former_secret) {

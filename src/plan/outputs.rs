@@ -11,8 +11,8 @@ use crate::{
         Mark, SecretKind,
         names::next_secret_name,
         vocabulary::{
-            ANNOTATION_ATTEMPT, ANNOTATION_GENERATED, ANNOTATION_PREVIOUS_UNTIL, ANNOTATION_ROTATE_REQUEST,
-            ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_SOURCE, GENERATED_PREFIX, NEXT_SUFFIX,
+            ANNOTATION_ATTEMPT, ANNOTATION_GENERATED, ANNOTATION_PREVIOUS_KEY, ANNOTATION_PREVIOUS_UNTIL,
+            ANNOTATION_ROTATE_REQUEST, ANNOTATION_ROTATED_AT, ANNOTATION_SECRET_SOURCE, GENERATED_PREFIX, NEXT_SUFFIX,
         },
     },
     publish::Generated,
@@ -140,5 +140,6 @@ pub fn credential(view: &OutputView) -> Option<Credential> {
         rotated_at: annotation(ANNOTATION_ROTATED_AT),
         request: annotation(ANNOTATION_ROTATE_REQUEST),
         previous_until: annotation(ANNOTATION_PREVIOUS_UNTIL),
+        previous_key: annotation(ANNOTATION_PREVIOUS_KEY),
     })
 }

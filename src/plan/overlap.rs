@@ -1,12 +1,44 @@
 //! The client secret before the current one: valid beside it for a time, where the spec wants that and the provider can.
 //!
+//! The same of keys: the provider takes both while the operator leaves both there.
+//!
 //! Nothing is promised that was not seen: the provider shows until when the former secret is valid, and the token endpoint
 //! accepted it after the write. Then the output Secret says so.
 
 use jiff::Timestamp;
 
 use super::{client::Work, conditions, drafts::Credential, outputs, schedule, snapshot::OutputView, step::Move};
-use crate::domain::{ObservedClient, PreviousSecret, Proof};
+use crate::domain::{ObservedClient, ObservedSecret, PreviousSecret, PrivateKey, Proof, PublicKey};
+
+/// The public half of a key that is replaced, for the annotation that remembers it.
+pub(super) fn key_of(previous: &PreviousSecret) -> Option<String> {
+    Some(PrivateKey::of(&previous.secret)?.public().to_jwk().to_string())
+}
+
+/// The key that the provider takes beside that of `credential`: the one that is replaced now, or in an overlap that stands.
+pub(super) fn previous_key(former: &Former, credential: Option<&Credential>) -> Option<PublicKey> {
+    match &former.previous {
+        Some(previous) => PrivateKey::of(&previous.secret).map(|key| key.public()),
+        None => PublicKey::from_jwk(&serde_json::from_str(credential?.previous_key.as_deref()?).ok()?),
+    }
+}
+
+/// When the key before this one has to be taken away.
+pub(super) fn key_ends(credential: &Credential) -> Option<Timestamp> {
+    let until = credential
+        .previous_key
+        .as_ref()
+        .and(credential.previous_until.as_ref())?;
+    until.parse().ok()
+}
+
+fn shows_key(observed: &ObservedClient, previous: &PreviousSecret) -> bool {
+    let key = PrivateKey::of(&previous.secret);
+    match (&observed.secret, key) {
+        (ObservedSecret::Keys(keys), Some(key)) => keys.contains(&key.public().key_id()),
+        _ => false,
+    }
+}
 
 /// What the write of a secret does with the one before it. By default that ends.
 #[derive(Default)]
@@ -39,7 +71,7 @@ impl Work<'_> {
         // The provider counts in seconds.
         let since = Timestamp::from_second(self.snapshot.now.as_second()).ok()?;
         // A client authenticates in one way.
-        let alike = self.desired.takes(&held.secret) && !self.desired.has_key();
+        let alike = self.desired.takes(&held.secret);
         (alike && held.secret != credential.secret).then_some(PreviousSecret {
             secret: held.secret,
             since,
@@ -74,7 +106,11 @@ impl Work<'_> {
         previous: Option<&PreviousSecret>,
         remote: Option<&ObservedClient>,
     ) -> Result<Option<String>, Move> {
-        let Some(until) = remote.and_then(|observed| self.previous_end(observed)) else {
+        let stands = |observed| match previous.filter(|_| self.desired.has_key()) {
+            Some(previous) => shows_key(observed, previous).then_some(previous.until),
+            None => self.previous_end(observed),
+        };
+        let Some(until) = remote.and_then(stands) else {
             return Ok(None);
         };
         match (&self.snapshot.memory.previous_proof, previous) {
@@ -89,13 +125,20 @@ impl Work<'_> {
         let Some(until) = &credential.previous_until else {
             return credential;
         };
-        let stands = remote.and_then(|observed| self.previous_end(observed));
-        let is_true = match until.parse::<Timestamp>() {
-            Ok(until) => until <= self.snapshot.now || stands == Some(until),
-            Err(_) => false,
+        let is_over = |until| until <= self.snapshot.now;
+        let (is_true, has_key) = match until.parse::<Timestamp>() {
+            Ok(until) if is_over(until) => (true, false),
+            // A key stands as long as the operator wants it.
+            Ok(_) if credential.previous_key.is_some() && self.desired.has_key() => (true, true),
+            Ok(until) => (
+                remote.and_then(|observed| self.previous_end(observed)) == Some(until),
+                false,
+            ),
+            Err(_) => (false, false),
         };
         Credential {
             previous_until: credential.previous_until.filter(|_| is_true),
+            previous_key: credential.previous_key.filter(|_| has_key),
             ..credential
         }
     }

@@ -28,7 +28,7 @@ impl Simulator {
             let generated = outputs::generated(view);
             for (key, value) in &view.data {
                 let mut value = match (key == view.client_secret_key(), String::from_utf8_lossy(value)) {
-                    (true, value) if self.valid_secret() == Some(name_of(&value)) => "valid".to_owned(),
+                    (true, value) if self.is_valid(&value) => "valid".to_owned(),
                     (true, _) => "not valid".to_owned(),
                     (false, value) => value.into_owned(),
                 };

@@ -229,6 +229,12 @@ pub fn overlapping(simulator: &mut Simulator) {
     simulator.settle();
 }
 
+/// The client's key was rotated, and the provider takes the former one beside it.
+fn overlapping_keys(simulator: &mut Simulator) {
+    keys::with_key(simulator, true);
+    overlapping(simulator);
+}
+
 /// A rotation reached the provider, with overlap, and was cut off there.
 pub fn overlapping_by_half(simulator: &mut Simulator) {
     simulator.driver.allow_overlap();
@@ -461,6 +467,15 @@ scenarios! {
     overlap_not_wanted_any_more: |s| { overlapping(s); rotation(s, None); };
     overlap_and_public: |s| { overlapping(s); rotation(s, None); s.world.public(); };
     overlap_by_half_and_retained: |s| { s.world.retain(); overlapping_by_half(s); s.world.deleted(); };
+    key_rotated_with_overlap: |s| {
+        keys::with_key(s, true);
+        standing_with_overlap(s);
+        ask_to_rotate(s, "1");
+    };
+    key_overlap_is_over: |s| { overlapping_keys(s); later(s, 6); };
+    key_overlap_and_secret_deleted: |s| { overlapping_keys(s); s.cluster.remove(OutputKind::Secret, "web-oidc"); };
+    key_overlap_and_rotated_again: |s| { overlapping_keys(s); ask_to_rotate(s, "2"); };
+    key_overlap_and_listed: |s| { overlapping_keys(s); s.resync(); };
     secret_expires_later: |s| { standing(s); expires(s, 100); };
     secret_expires_soon: |s| { standing(s); expires(s, 100); later(s, 90); };
     secret_expired: |s| { standing(s); expires(s, 100); later(s, 101); };

@@ -447,15 +447,24 @@ impl Simulator {
         }
     }
 
+    /// Is this valid?
+    pub fn is_valid(&self, credentials: &str) -> bool {
+        let name = name_of(credentials);
+        self.valid_secret()
+            .is_some_and(|valid| valid.split(' ').any(|valid| valid == name))
+    }
+
     /// Does a Secret of this OIDCClient, or its user's own, hold what is valid? Else nobody could ever use it.
     fn valid_secret_is_held(&self) -> bool {
         let users = self.world.existing.as_ref().and_then(|secret| secret.value.as_deref());
         let users = users.map(|value| name_of(&String::from_utf8_lossy(value)));
-        self.valid_secret().is_none_or(|valid| {
+        let held = |name: &str| {
             self.secrets_of_ours()
-                .any(|view| name_of(&text(view, view.client_secret_key())) == valid)
-                || users.as_deref() == Some(&valid)
-        })
+                .any(|view| name_of(&text(view, view.client_secret_key())) == name)
+                || users.as_deref() == Some(name)
+        };
+        // Of several keys one is enough.
+        self.valid_secret().is_none_or(|valid| valid.split(' ').any(held))
     }
 
     fn secrets_of_ours(&self) -> impl Iterator<Item = &OutputView> {

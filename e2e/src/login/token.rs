@@ -22,6 +22,13 @@ pub enum ClientAuth {
     SecretPost(String),
     /// `private_key_jwt`, by ES256: the key in PKCS#8, PEM.
     PrivateKey(String),
+    /// The same, with the key's id in the header (`kid`).
+    NamedKey {
+        /// The key.
+        pem: String,
+        /// Its id.
+        id: String,
+    },
     /// `none`: a public client.
     None,
 }
@@ -57,8 +64,12 @@ impl Exchange<'_> {
                 fields.extend([("client_id", self.client_id), ("client_secret", secret)]);
                 request.form(&fields)
             }
-            ClientAuth::PrivateKey(pem) => {
-                assertion = self::assertion(pem, self.client_id, endpoint)?;
+            ClientAuth::PrivateKey(pem) | ClientAuth::NamedKey { pem, .. } => {
+                let id = match self.auth {
+                    ClientAuth::NamedKey { id, .. } => Some(id.as_str()),
+                    _ => None,
+                };
+                assertion = self::assertion(pem, id, self.client_id, endpoint)?;
                 fields.extend([
                     (
                         "client_assertion_type",
@@ -76,8 +87,8 @@ impl Exchange<'_> {
     }
 }
 
-/// An assertion (RFC 7523, section 3) as Authlib makes it: for the token endpoint, and without a key id.
-fn assertion(pem: &str, client_id: &str, endpoint: &str) -> Result<String> {
+/// An assertion (RFC 7523, section 3) as Authlib makes it: for the token endpoint, and without a key id unless it is told one.
+fn assertion(pem: &str, id: Option<&str>, client_id: &str, endpoint: &str) -> Result<String> {
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let pkcs8 = STANDARD.decode(body).context("the private key")?;
     let random = SystemRandom::new();
@@ -85,8 +96,12 @@ fn assertion(pem: &str, client_id: &str, endpoint: &str) -> Result<String> {
         .map_err(|error| anyhow!("the private key: {error}"))?;
     let now = Timestamp::now().as_second();
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let mut header = json!({"alg": "ES256", "typ": "JWT"});
+    if let Some(id) = id {
+        header["kid"] = json!(id);
+    }
     let signed = [
-        part(json!({"alg": "ES256", "typ": "JWT"})),
+        part(header),
         part(json!({
             "iss": client_id, "sub": client_id, "aud": endpoint, "iat": now, "exp": now + 50, "jti": random::token()?,
         })),

@@ -23,6 +23,8 @@ async fn the_whole_of_the_examples_is_accepted_in_one_go() {
     case::run(async {
         let keycloak = shared::keycloak().await?;
         let realm = keycloak.realm("examples").await?;
+        // Refresh tokens of a day need sessions of a day.
+        realm.update(&json!({"ssoSessionIdleTimeout": 86400})).await?;
         let stage = Stage::restarting().await?;
         let (kube, kubectl) = (stage.cluster.client().await?, stage.cluster.kubectl()?);
         let mut text = String::new();

@@ -190,7 +190,11 @@ async fn what_is_changed_by_hand_is_set_back() {
         }});
         let secret = json!({"clientAuthenticatorType": "client-secret", "secret": their_secret});
         for (what, patch, opens) in [
-            ("another key", set(&[their_key.clone()]), Some(theirs.expose())),
+            (
+                "another key",
+                set(std::slice::from_ref(&their_key)),
+                Some(theirs.expose()),
+            ),
             ("one more key", set(&both), Some(theirs.expose())),
             ("keys of an address", address, None),
             (
@@ -277,6 +281,70 @@ async fn a_users_own_key_is_used() {
             "{said}"
         );
         works(&scene, &Held::of(&scene, "shop").await?).await
+    })
+    .await;
+}
+
+/// Both keys are good until the time that is promised, without any policy of the realm; then the operator takes the former one away.
+#[tokio::test]
+async fn both_keys_are_good_in_an_overlap() {
+    case::run(async {
+        let scene = scene("key-overlap").await?;
+        let mut spec = with_key();
+        spec["credentials"] = json!({"rotation": {"interval": "720h", "overlap": "20s"}});
+        scene.ready_client("shop", spec).await?;
+        let first = Held::of(&scene, "shop").await?;
+        let annotations = json!({"oidc-operator.io/rotate": "1"});
+        scene
+            .patch::<OIDCClient>("shop", json!({"metadata": {"annotations": annotations}}))
+            .await?;
+        let count = |held: &Held| registered(&held.shown).map_or(0, |keys| keys.len());
+        let second = becomes(&scene, "shop", "another key", |now| {
+            now.secret[KEY] != first.secret[KEY]
+        })
+        .await?;
+        assert_eq!(count(&second), 2);
+        let annotation = async |name: &str| -> Result<Option<String>> {
+            let metadata = scene.secrets().get("shop-oidc").await?.metadata;
+            let annotations = metadata.annotations.unwrap_or_default();
+            Ok(annotations.get(&format!("oidc-operator.io/{name}")).cloned())
+        };
+        let promised = annotation("previous-secret-valid-until").await?;
+        let until: jiff::Timestamp = promised.as_deref().context("no promise")?.parse()?;
+        let remembered = annotation("previous-key").await?.context("the former key")?;
+        ensure!(remembered.contains(&first.secret["client-key-id"]), "{remembered}");
+        let named = |held: &Held| -> Result<ClientAuth> {
+            Ok(ClientAuth::NamedKey {
+                pem: key(held)?.to_owned(),
+                id: held.secret["client-key-id"].clone(),
+            })
+        };
+        for held in [&first, &second] {
+            login(&scene, held, named(held)?)
+                .run()
+                .await
+                .context("in the overlap")?;
+        }
+
+        let last = becomes(&scene, "shop", "one key", |now| count(now) == 1).await?;
+        ensure!(jiff::Timestamp::now() >= until, "the former key ended early");
+        works(&scene, &last).await?;
+        assert_eq!(last.secret[KEY], second.secret[KEY]);
+        ensure!(
+            login(&scene, &first, named(&first)?).run().await.is_err(),
+            "the former key is still good"
+        );
+        eventually("the former key is forgotten", SOON, async || {
+            ensure!(annotation("previous-key").await?.is_none(), "it is remembered");
+            Ok(())
+        })
+        .await?;
+        assert_eq!(
+            annotation("previous-secret-valid-until").await?,
+            promised,
+            "what was stays told"
+        );
+        Ok(())
     })
     .await;
 }

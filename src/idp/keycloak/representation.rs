@@ -247,6 +247,7 @@ impl Body {
                 // What stands there as a secret is not asked for any more, unless somebody changes the authenticator by hand: it
                 // becomes one that nobody knows.
                 self.put("secret", json!(ClientSecret::generate().expose()));
+                self.validity(None);
             }
             // Never an empty one: it would be stored, and accepted.
             SECRET => {
@@ -512,6 +513,10 @@ impl Representation {
 
     fn validity(&self) -> Validity {
         let time = |attribute| Timestamp::from_second(self.attribute(attribute).parse().ok()?).ok();
+        // Of a client with keys, no secret counts.
+        if self.has_key_authenticator() {
+            return Validity::default();
+        }
         let has_previous = !self.attribute(ATTRIBUTE_PREVIOUS).is_empty();
         Validity {
             secret_until: time(ATTRIBUTE_SECRET_UNTIL),
