@@ -52,7 +52,10 @@ impl Simulator {
         }
         for mut client in self.driver.clients() {
             client.remote_id.clear();
-            let previous = self.driver.previous(&client.client_id).is_some();
+            let previous = match &client.secret {
+                ObservedSecret::Keys(keys) => keys.len() > 1,
+                _ => self.driver.previous(&client.client_id).is_some(),
+            };
             client.validity = Validity::default();
             if let ObservedSecret::Shown(_) | ObservedSecret::Keys(_) = client.secret {
                 client.secret = ObservedSecret::NotShown;
@@ -100,6 +103,7 @@ fn masked(view: &OutputView) -> BTreeMap<&str, String> {
                 Some("output-sha256") => format!("right: {}", *value == digest::of_data(&view.data)),
                 Some("data-sha256") => format!("right: {}", !drafts::was_edited(view)),
                 Some("previous-secret-valid-until") => "a time".to_owned(),
+                Some("previous-key") => "a key".to_owned(),
                 Some("restart-salt") => "random".to_owned(),
                 Some("generated-sha256") => format!("{:?}, lost: {:?}", outputs::generated(view), outputs::lost(view)),
                 _ => value.clone(),
