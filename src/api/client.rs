@@ -669,6 +669,9 @@ pub struct CredentialsStatus {
     /// ended with the rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_valid_until: Option<String>,
+    /// With `private_key_jwt`, while the provider takes the key before the current one too: its id (RFC 7638).
+    #[serde(default, rename = "previousKeyID", skip_serializing_if = "Option::is_none")]
+    pub previous_key_id: Option<String>,
     /// The last value of the annotation `oidc-operator.io/rotate` that was carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rotate_request: Option<String>,

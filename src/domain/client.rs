@@ -301,7 +301,7 @@ impl DesiredClient {
     /// The public keys that it may sign with while `secret` is its private key; none where it is none, or none is wanted.
     pub fn public_keys(&self, secret: Option<&ClientSecret>) -> Vec<PublicKey> {
         let key = secret.filter(|_| self.has_key()).and_then(PrivateKey::of);
-        let previous = key.as_ref().and(self.previous_key.clone());
+        let previous = key.as_ref().and(self.previous_key);
         key.iter().map(PrivateKey::public).chain(previous).collect()
     }
 

@@ -181,8 +181,9 @@ impl<'a> Work<'a> {
         if let Some(finding) = refused {
             return self.refused(finding);
         }
-        if let Err(finding) = drafts::check(self.context(), &self.snapshot.supply.secret) {
-            return self.refused(finding);
+        let check = || drafts::check(self.context(), &self.snapshot.supply.secret);
+        if let Err(finding) = self.snapshot.memory.can_render.get_or_init(check) {
+            return self.refused(finding.clone());
         }
         if let Some(waiting) = self.wait_for_existing() {
             return waiting;
@@ -464,6 +465,8 @@ impl<'a> Work<'a> {
         verdict.facts.rotated_at = credential.rotated_at.clone();
         verdict.facts.rotate_request = credential.request.clone();
         verdict.facts.previous_until = Some(credential.previous_until.clone());
+        let previous_key = overlap::previous_key(&Former::default(), Some(&credential));
+        verdict.facts.previous_key = Some(previous_key.map(|key| key.key_id()));
         if credential.previous_until.is_some() {
             verdict.facts.rotation = Some(RotationCapability::Overlap);
         }

@@ -153,6 +153,10 @@ pub fn client_status(client: &ClientView, verdict: &Verdict, now: Timestamp) -> 
                 Some(until) => until.clone(),
                 None => old.as_ref().and_then(|old| old.previous_secret_valid_until.clone()),
             },
+            previous_key_id: match &facts.previous_key {
+                Some(id) => id.clone(),
+                None => old.as_ref().and_then(|old| old.previous_key_id.clone()),
+            },
             last_rotate_request: facts
                 .rotate_request
                 .clone()

@@ -1,5 +1,7 @@
 //! The end of an OIDCClient, by a rule that always ends (docs/deletion.md).
 
+use std::sync::OnceLock;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -214,6 +216,7 @@ fn finish_rotation(snapshot: &Snapshot, mark: &Mark) -> Option<Move> {
     // The same steps as for a living object; what it would do after the rotation is not done any more.
     let mut living = snapshot.clone();
     living.client.deletion = None;
+    living.memory.can_render = OnceLock::new();
     if let Some((staged, _)) = &sorted.next {
         // Should the user's secret be wanted meanwhile, or another kind of credentials: the staged one may be valid already, and
         // somebody must hold it.

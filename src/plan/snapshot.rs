@@ -1,6 +1,10 @@
 //! Everything that one decision may depend on, and nothing else.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -455,6 +459,8 @@ pub struct Memory {
     pub deleted_to_recreate: bool,
     /// Must the client be asked for, whatever lists say?
     pub look_fresh: bool,
+    /// Can the outputs be rendered? Spec and facts are the same for the whole pass, so it is found out once.
+    pub can_render: OnceLock<Result<(), Finding>>,
     /// Why an output cannot be written: Kubernetes refuses it, or its name is taken.
     pub output_refused: Option<Finding>,
     /// The name under which an output could not be made, because something stands there: looked at anew since.

@@ -89,6 +89,8 @@ pub struct Facts {
     pub next_rotation: Option<Option<String>>,
     /// Until when the secret before it is, or was, valid too; `Some(None)`: it ended with the current one.
     pub previous_until: Option<Option<String>>,
+    /// The id of the key before it, while that is valid too; `Some(None)`: there is none.
+    pub previous_key: Option<Option<String>>,
     /// The request by annotation that it answers.
     pub rotate_request: Option<String>,
     /// A proof that was carried out in this pass.

@@ -319,6 +319,20 @@ async fn both_keys_are_good_in_an_overlap() {
                 id: held.secret["client-key-id"].clone(),
             })
         };
+        let told = async || -> Result<Option<String>> {
+            let status = scene.api::<OIDCClient>().get("shop").await?.status;
+            Ok(status
+                .context("no status")?
+                .credentials
+                .context("no credentials")?
+                .previous_key_id)
+        };
+        eventually("status tells the former key", SOON, async || {
+            let told = told().await?;
+            ensure!(told.as_ref() == Some(&first.secret["client-key-id"]), "{told:?}");
+            Ok(())
+        })
+        .await?;
         for held in [&first, &second] {
             login(&scene, held, named(held)?)
                 .run()
@@ -336,6 +350,7 @@ async fn both_keys_are_good_in_an_overlap() {
         );
         eventually("the former key is forgotten", SOON, async || {
             ensure!(annotation("previous-key").await?.is_none(), "it is remembered");
+            ensure!(told().await?.is_none(), "status tells it");
             Ok(())
         })
         .await?;
