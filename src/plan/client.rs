@@ -465,8 +465,7 @@ impl<'a> Work<'a> {
         verdict.facts.rotated_at = credential.rotated_at.clone();
         verdict.facts.rotate_request = credential.request.clone();
         verdict.facts.previous_until = Some(credential.previous_until.clone());
-        let previous_key = overlap::previous_key(&Former::default(), Some(&credential));
-        verdict.facts.previous_key = Some(previous_key.map(|key| key.key_id()));
+        verdict.facts.previous_key = Some(overlap::standing_key(&credential).map(|key| key.key_id()));
         if credential.previous_until.is_some() {
             verdict.facts.rotation = Some(RotationCapability::Overlap);
         }

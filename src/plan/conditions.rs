@@ -139,24 +139,20 @@ pub fn client_status(client: &ClientView, verdict: &Verdict, now: Timestamp) -> 
     }
     if let Some(rotation) = facts.rotation {
         let old = status.credentials.take();
+        // What this pass did not find out stays.
+        let kept = |news: &Option<Option<String>>, of: fn(&CredentialsStatus) -> &Option<String>| match news {
+            Some(news) => news.clone(),
+            None => old.as_ref().and_then(|old| of(old).clone()),
+        };
         status.credentials = Some(CredentialsStatus {
             rotation_capability: rotation,
             last_rotation: facts
                 .rotated_at
                 .clone()
                 .or(old.as_ref().and_then(|old| old.last_rotation.clone())),
-            next_rotation: match &facts.next_rotation {
-                Some(next) => next.clone(),
-                None => old.as_ref().and_then(|old| old.next_rotation.clone()),
-            },
-            previous_secret_valid_until: match &facts.previous_until {
-                Some(until) => until.clone(),
-                None => old.as_ref().and_then(|old| old.previous_secret_valid_until.clone()),
-            },
-            previous_key_id: match &facts.previous_key {
-                Some(id) => id.clone(),
-                None => old.as_ref().and_then(|old| old.previous_key_id.clone()),
-            },
+            next_rotation: kept(&facts.next_rotation, |old| &old.next_rotation),
+            previous_secret_valid_until: kept(&facts.previous_until, |old| &old.previous_secret_valid_until),
+            previous_key_id: kept(&facts.previous_key, |old| &old.previous_key_id),
             last_rotate_request: facts
                 .rotate_request
                 .clone()

@@ -19,8 +19,13 @@ pub(super) fn key_of(previous: &PreviousSecret) -> Option<String> {
 pub(super) fn previous_key(former: &Former, credential: Option<&Credential>) -> Option<PublicKey> {
     match &former.previous {
         Some(previous) => PrivateKey::of(&previous.secret).map(|key| key.public()),
-        None => PublicKey::from_jwk(&serde_json::from_str(credential?.previous_key.as_deref()?).ok()?),
+        None => standing_key(credential?),
     }
+}
+
+/// The key before that of `credential`, in an overlap that stands.
+pub(super) fn standing_key(credential: &Credential) -> Option<PublicKey> {
+    PublicKey::from_jwk(&serde_json::from_str(credential.previous_key.as_deref()?).ok()?)
 }
 
 /// When the key before this one has to be taken away.
