@@ -11,7 +11,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
-use oidc_operator::api::{Condition, OIDCClient, OIDCProvider};
+use oidc_operator::api::{Condition, OIDCClient, OIDCProvider, client::CredentialsStatus};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -369,6 +369,25 @@ impl<P: Idp> Scene<'_, P> {
         patched.with_context(|| format!("patch {name}"))
     }
 
+    /// Asks for new credentials of OIDCClient `name` (annotation `oidc-operator.io/rotate`); another `value` each time.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn rotate(&self, name: &str, value: &str) -> Result<()> {
+        let annotations = json!({"oidc-operator.io/rotate": value});
+        let patch = json!({"metadata": {"annotations": annotations}});
+        self.patch::<OIDCClient>(name, patch).await.map(drop)
+    }
+
+    /// What the status of OIDCClient `name` tells of its credentials.
+    ///
+    /// # Errors
+    /// It tells nothing.
+    pub async fn credentials(&self, name: &str) -> Result<CredentialsStatus> {
+        let status = self.api::<OIDCClient>().get(name).await?.status;
+        status.context("no status")?.credentials.context("no credentials")
+    }
+
     /// Asks for a pass that looks at everything anew (annotation `oidc-operator.io/reconcile-requested`).
     ///
     /// # Errors
@@ -488,6 +507,15 @@ impl<P: Idp> Scene<'_, P> {
             .into_iter()
             .map(|(key, value)| Ok((key, text(value.0)?)))
             .collect()
+    }
+
+    /// The annotations of a Secret of the application.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn secret_annotations(&self, name: &str) -> Result<BTreeMap<String, String>> {
+        let metadata = self.secrets().get(name).await?.metadata;
+        Ok(metadata.annotations.unwrap_or_default())
     }
 
     /// Waits until the Event `reason` on the object `regarding` is in `namespace`; gives its note.

@@ -126,9 +126,7 @@ async fn the_operator_restarts_an_application_that_consents_once_its_secret_was_
         let body = async |mut restarts: watch::Receiver<Vec<Restart>>| -> Result<()> {
             login.run().await.context("before the rotation")?;
             // Of the operator alone: nobody else asks for it.
-            let annotations = json!({"oidc-operator.io/rotate": "1"});
-            let patch = json!({"metadata": {"annotations": annotations}});
-            scene.patch::<OIDCClient>(name, patch).await?;
+            scene.rotate(name, "1").await?;
             let done = timeout(SOON, restarts.wait_for(|restarts| !restarts.is_empty())).await;
             drop(done.context("no restart")??);
             login.run().await.context("after the restart")

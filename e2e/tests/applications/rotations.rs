@@ -7,10 +7,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use oidc_operator::{
-    api::{OIDCClient, client::CredentialsStatus},
-    domain::model::RotationCapability,
-};
+use oidc_operator::{api::OIDCClient, domain::model::RotationCapability};
 use oidc_operator_e2e::{
     applications::{Application, Example, Place, Program, Restart, User},
     case, install,
@@ -53,11 +50,6 @@ struct Play<'a, P: Idp> {
 }
 
 impl<P: Idp> Play<'_, P> {
-    async fn credentials(&self) -> Result<CredentialsStatus> {
-        let status = self.scene.api::<OIDCClient>().get(PROGRAM.name()).await?.status;
-        status.context("no status")?.credentials.context("no credentials")
-    }
-
     /// The secret in the Secret, which is new.
     async fn learn_secret(&mut self) -> Result<()> {
         let data = self.scene.secret(&format!("{}-oidc", PROGRAM.name())).await?;
@@ -71,14 +63,12 @@ impl<P: Idp> Play<'_, P> {
     /// Rotates, one after the other: the next once the application has the last.
     async fn rotate(&mut self, times: usize, restarts: &mut watch::Receiver<Vec<Restart>>) -> Result<()> {
         for number in 1..=times {
-            let annotations = json!({"oidc-operator.io/rotate": number.to_string()});
-            let patch = json!({"metadata": {"annotations": annotations}});
-            self.scene.patch::<OIDCClient>(PROGRAM.name(), patch).await?;
+            self.scene.rotate(PROGRAM.name(), &number.to_string()).await?;
             let done = timeout(SOON, restarts.wait_for(|restarts| restarts.len() >= number)).await;
             drop(done.with_context(|| format!("no restart after rotation {number}"))??);
             self.learn_secret().await?;
             eventually("the rotation is told", SOON, async || {
-                let told = self.credentials().await?.last_rotate_request;
+                let told = self.scene.credentials(PROGRAM.name()).await?.last_rotate_request;
                 ensure!(told == Some(number.to_string()), "{told:?}");
                 Ok(())
             })
@@ -141,7 +131,7 @@ async fn play<P: Idp>(
         "{} restarts for {times} rotations",
         restarts.len()
     );
-    let status = play.credentials().await?;
+    let status = scene.credentials(PROGRAM.name()).await?;
     ensure!(status.rotation_capability == expected, "{status:?}");
 
     // Once the last overlap has ended, one secret is valid: that in the Secret.

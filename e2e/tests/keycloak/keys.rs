@@ -106,12 +106,7 @@ async fn a_client_with_a_key_is_made_and_rotated() {
         let body = key(&held)?.lines().nth(1).context("an empty key")?;
         ensure!(!report.text.contains(body), "the key is in the report");
 
-        scene
-            .patch::<OIDCClient>(
-                "shop",
-                json!({"metadata": {"annotations": {"oidc-operator.io/rotate": "1"}}}),
-            )
-            .await?;
+        scene.rotate("shop", "1").await?;
         let before = key(&held)?.to_owned();
         let rotated = becomes(&scene, "shop", "another key", |now| {
             now.secret.get(KEY).is_some_and(|key| *key != before)
@@ -294,10 +289,7 @@ async fn both_keys_are_good_in_an_overlap() {
         spec["credentials"] = json!({"rotation": {"interval": "720h", "overlap": "20s"}});
         scene.ready_client("shop", spec).await?;
         let first = Held::of(&scene, "shop").await?;
-        let annotations = json!({"oidc-operator.io/rotate": "1"});
-        scene
-            .patch::<OIDCClient>("shop", json!({"metadata": {"annotations": annotations}}))
-            .await?;
+        scene.rotate("shop", "1").await?;
         let count = |held: &Held| registered(&held.shown).map_or(0, |keys| keys.len());
         let second = becomes(&scene, "shop", "another key", |now| {
             now.secret[KEY] != first.secret[KEY]
@@ -305,9 +297,8 @@ async fn both_keys_are_good_in_an_overlap() {
         .await?;
         assert_eq!(count(&second), 2);
         let annotation = async |name: &str| -> Result<Option<String>> {
-            let metadata = scene.secrets().get("shop-oidc").await?.metadata;
-            let annotations = metadata.annotations.unwrap_or_default();
-            Ok(annotations.get(&format!("oidc-operator.io/{name}")).cloned())
+            let mut annotations = scene.secret_annotations("shop-oidc").await?;
+            Ok(annotations.remove(&format!("oidc-operator.io/{name}")))
         };
         let promised = annotation("previous-secret-valid-until").await?;
         let until: jiff::Timestamp = promised.as_deref().context("no promise")?.parse()?;
@@ -319,16 +310,8 @@ async fn both_keys_are_good_in_an_overlap() {
                 id: held.secret["client-key-id"].clone(),
             })
         };
-        let told = async || -> Result<Option<String>> {
-            let status = scene.api::<OIDCClient>().get("shop").await?.status;
-            Ok(status
-                .context("no status")?
-                .credentials
-                .context("no credentials")?
-                .previous_key_id)
-        };
         eventually("status tells the former key", SOON, async || {
-            let told = told().await?;
+            let told = scene.credentials("shop").await?.previous_key_id;
             ensure!(told.as_ref() == Some(&first.secret["client-key-id"]), "{told:?}");
             Ok(())
         })
@@ -350,7 +333,8 @@ async fn both_keys_are_good_in_an_overlap() {
         );
         eventually("the former key is forgotten", SOON, async || {
             ensure!(annotation("previous-key").await?.is_none(), "it is remembered");
-            ensure!(told().await?.is_none(), "status tells it");
+            let told = scene.credentials("shop").await?.previous_key_id;
+            ensure!(told.is_none(), "status tells it");
             Ok(())
         })
         .await?;

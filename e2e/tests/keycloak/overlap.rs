@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
-use oidc_operator::{
-    api::{OIDCClient, client::CredentialsStatus},
-    domain::model::RotationCapability,
-};
+use oidc_operator::{api::OIDCClient, domain::model::RotationCapability};
 use oidc_operator_e2e::{
     case,
     keycloak::Rotation,
@@ -28,27 +25,18 @@ const LONG: Rotation = Rotation {
 };
 
 async fn rotate(scene: &Scene<'_>, held: &Held, value: &str) -> Result<Held> {
-    let annotations = json!({"oidc-operator.io/rotate": value});
-    scene
-        .patch::<OIDCClient>("shop", json!({"metadata": {"annotations": annotations}}))
-        .await?;
+    scene.rotate("shop", value).await?;
     becomes(scene, "shop", "another secret", |now| {
         now.client_secret() != held.client_secret() && now.shown["secret"] == now.client_secret()
     })
     .await
 }
 
-async fn credentials(scene: &Scene<'_>) -> Result<CredentialsStatus> {
-    let status = scene.api::<OIDCClient>().get("shop").await?.status;
-    status.context("no status")?.credentials.context("no credentials")
-}
-
 /// Until when the former secret is valid, as the output Secret and status say alike.
 async fn promised(scene: &Scene<'_>) -> Result<Option<Timestamp>> {
     eventually("Secret and status agree", SOON, async || {
-        let metadata = scene.secrets().get("shop-oidc").await?.metadata;
-        let annotated = metadata.annotations.unwrap_or_default().get(UNTIL).cloned();
-        let status = credentials(scene).await?;
+        let annotated = scene.secret_annotations("shop-oidc").await?.remove(UNTIL);
+        let status = scene.credentials("shop").await?;
         ensure!(
             status.previous_secret_valid_until == annotated,
             "{annotated:?}, {status:?}"
@@ -220,7 +208,11 @@ async fn a_secret_is_rotated_before_keycloak_lets_it_expire() {
         scene.ready_client("shop", json!({})).await?;
         let first = Held::of(&scene, "shop").await?;
         let next = eventually("the next rotation is told", SOON, async || {
-            credentials(&scene).await?.next_rotation.context("no next rotation")
+            scene
+                .credentials("shop")
+                .await?
+                .next_rotation
+                .context("no next rotation")
         })
         .await?;
         let left = next.parse::<Timestamp>()?.duration_since(Timestamp::now());

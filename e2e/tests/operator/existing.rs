@@ -81,13 +81,7 @@ async fn it_is_waited_for_followed_and_never_written() {
             .condition::<OIDCClient>("shop", "CredentialsVerified", "True", "Verified")
             .await?;
         assert_eq!(proven_version(&scene).await?, Some(version));
-        let annotations = scene
-            .secrets()
-            .get("shop-oidc")
-            .await?
-            .metadata
-            .annotations
-            .unwrap_or_default();
+        let annotations = scene.secret_annotations("shop-oidc").await?;
         assert_eq!(
             annotations.get("oidc-operator.io/secret-source").map(String::as_str),
             Some("Existing")

@@ -87,11 +87,6 @@ fn workloads(of: &[(&str, &str)]) -> Value {
     json!({"rolloutRestart": named.collect::<Vec<_>>()})
 }
 
-async fn rotate(scene: &Scene<'_>, client: &str, value: &str) -> Result<()> {
-    let patch = json!({"metadata": {"annotations": {"oidc-operator.io/rotate": value}}});
-    scene.patch::<OIDCClient>(client, patch).await.map(drop)
-}
-
 /// Asks for a pass, and waits until it was carried out.
 async fn look(scene: &Scene<'_>, client: &str, request: &str) -> Result<()> {
     scene.ask::<OIDCClient>(client, request).await?;
@@ -139,7 +134,7 @@ async fn each_kind_is_restarted_once_by_a_rotation_and_by_another_ca() {
 
         let held = Held::of(&scene, "shop").await?;
         let mark = scene.cluster.audit().mark().await?;
-        rotate(&scene, "shop", "1").await?;
+        scene.rotate("shop", "1").await?;
         let mut times = Vec::new();
         for (kind, former) in KINDS.iter().zip(&notes) {
             times.push(restarted(&scene, kind, "shop", None).await?);
@@ -187,7 +182,7 @@ async fn one_that_was_made_a_moment_ago_follows_the_first_rotation() {
         scene.ready::<OIDCClient>("shop").await?;
 
         deploy(&scene, "Deployment", "shop", Some("shop")).await?;
-        rotate(&scene, "shop", "1").await?;
+        scene.rotate("shop", "1").await?;
         restarted(&scene, "Deployment", "shop", None).await?;
         scene
             .condition::<OIDCClient>("shop", CONDITION, "True", CONDITION)
@@ -220,7 +215,7 @@ async fn without_consent_nothing_is_written() {
             .await?;
         tells(&said, &["Deployment silent", "Deployment others", "restart-on: shop"])?;
         let held = Held::of(&scene, "shop").await?;
-        rotate(&scene, "shop", "1").await?;
+        scene.rotate("shop", "1").await?;
         replaced(&scene, &held).await?;
         look(&scene, "shop", "1").await?;
         assert_eq!(patches(&scene, &mark).await?, 0);
@@ -247,7 +242,7 @@ async fn two_clients_restart_one_workload_each_for_itself() {
         }
         let mark = scene.cluster.audit().mark().await?;
         // At once: whoever comes second finds another version, looks again, and changes the template once more.
-        tokio::try_join!(rotate(&scene, "shop", "1"), rotate(&scene, "admin", "1"))?;
+        tokio::try_join!(scene.rotate("shop", "1"), scene.rotate("admin", "1"))?;
         for client in ["shop", "admin"] {
             scene.event(&scene.app, client, "Restarted").await?;
             look(&scene, client, "1").await?;
@@ -271,7 +266,7 @@ async fn what_kubernetes_forbids_is_said_and_nothing_waits_for_it() {
             .await?;
         tells(&said, &["Deployment shop", "forbid"])?;
         let held = Held::of(&scene, "shop").await?;
-        rotate(&scene, "shop", "1").await?;
+        scene.rotate("shop", "1").await?;
         replaced(&scene, &held).await?;
 
         // Once it is allowed, it is found by itself.
@@ -300,14 +295,8 @@ async fn an_operator_that_was_not_told_to_restarts_nothing() {
         let asked = scene.cluster.audit().since(&mark).await?;
         let asked = asked.by_service_account(install::NAMESPACE, install::SERVICE_ACCOUNT);
         assert_eq!(asked.filter(|record| record.group == "apps").count(), 0);
-        let salt = scene
-            .secrets()
-            .get("shop-oidc")
-            .await?
-            .metadata
-            .annotations
-            .unwrap_or_default();
-        assert!(!salt.contains_key("oidc-operator.io/restart-salt"));
+        let annotations = scene.secret_annotations("shop-oidc").await?;
+        assert!(!annotations.contains_key("oidc-operator.io/restart-salt"));
         Ok(())
     })
     .await;

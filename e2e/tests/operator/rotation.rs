@@ -1,11 +1,11 @@
 //! A client secret is rotated when somebody asks for it, and when its time has come.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, ensure};
 use kube::api::{Patch, PatchParams};
-use oidc_operator::api::{OIDCClient, client::CredentialsStatus};
+use oidc_operator::api::OIDCClient;
 use oidc_operator_e2e::{
     case,
-    scene::{SOON, Scene, Stage},
+    scene::{SOON, Stage},
     wait::eventually,
 };
 use serde_json::json;
@@ -15,17 +15,6 @@ use crate::{
     mend::replaced,
 };
 
-async fn ask(scene: &Scene<'_>, value: &str) -> Result<()> {
-    let annotations = json!({"oidc-operator.io/rotate": value});
-    let patch = json!({"metadata": {"annotations": annotations}});
-    scene.patch::<OIDCClient>("shop", patch).await.map(drop)
-}
-
-async fn credentials(scene: &Scene<'_>) -> Result<CredentialsStatus> {
-    let status = scene.api::<OIDCClient>().get("shop").await?.status;
-    status.context("no status")?.credentials.context("no credentials")
-}
-
 #[tokio::test]
 async fn asked_by_annotation_once_for_each_value() {
     case::run(async {
@@ -33,12 +22,12 @@ async fn asked_by_annotation_once_for_each_value() {
         let scene = stage.scene("rotate").await?;
         scene.ready_client("shop", json!({})).await?;
         let mut held = Held::of(&scene, "shop").await?;
-        assert_eq!(credentials(&scene).await?.last_rotate_request, None);
+        assert_eq!(scene.credentials("shop").await?.last_rotate_request, None);
         for value in ["2026-11-28", "again"] {
-            ask(&scene, value).await?;
+            scene.rotate("shop", value).await?;
             held = replaced(&scene, &held).await?;
             eventually("status shows it", SOON, async || {
-                let shown = credentials(&scene).await?.last_rotate_request;
+                let shown = scene.credentials("shop").await?.last_rotate_request;
                 ensure!(shown.as_deref() == Some(value), "{shown:?}");
                 Ok(())
             })
@@ -48,7 +37,7 @@ async fn asked_by_annotation_once_for_each_value() {
         tells(&note, &["Secret shop-oidc", "not valid any more"])?;
 
         // The value that was carried out, and none at all, ask for nothing: what is done because of another change shows it.
-        ask(&scene, "again").await?;
+        scene.rotate("shop", "again").await?;
         let patch = json!({"spec": {"displayName": "Asked"}});
         scene.patch::<OIDCClient>("shop", patch).await?;
         eventually("the other change is there", SOON, async || {
@@ -71,7 +60,7 @@ async fn when_its_interval_is_over() {
         let scene = stage.scene("rotate-due").await?;
         let rotation = json!({"credentials": {"rotation": {"interval": "720h"}}});
         scene.ready_client("shop", rotation).await?;
-        let status = credentials(&scene).await?;
+        let status = scene.credentials("shop").await?;
         let made: jiff::Timestamp = status.last_rotation.context("made")?.parse()?;
         let next: jiff::Timestamp = status.next_rotation.context("next")?.parse()?;
         let wait = next.duration_since(made).as_hours();
@@ -86,7 +75,7 @@ async fn when_its_interval_is_over() {
         secrets.patch("shop-oidc", &PatchParams::default(), &patch).await?;
         replaced(&scene, &held).await?;
         eventually("the next one is far away", SOON, async || {
-            let next = credentials(&scene).await?.next_rotation.context("next")?;
+            let next = scene.credentials("shop").await?.next_rotation.context("next")?;
             let next: jiff::Timestamp = next.parse()?;
             ensure!(next.duration_since(jiff::Timestamp::now()).as_hours() > 640, "{next}");
             Ok(())
