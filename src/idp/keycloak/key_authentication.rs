@@ -18,7 +18,8 @@ pub(super) const KEY_AUTHENTICATOR: &str = "client-jwt";
 const USE_KEYS: &str = "use.jwks.string";
 const KEYS: &str = "jwks.string";
 const USE_URL: &str = "use.jwks.url";
-const URL: &str = "jwks.url";
+/// An address that the keys are read from; not in use, it is empty.
+pub(super) const URL: &str = "jwks.url";
 const SIGNING_ALGORITHM: &str = "token.endpoint.auth.signing.alg";
 
 /// The attributes that say how the client authenticates; off, they go, and the keys with them.

@@ -372,10 +372,12 @@ impl Body {
     }
 
     /// Empty texts clear what stands; where nothing stands yet, client policies take them for bad addresses (26.4, executor
-    /// `secure-client-uris`: `Invalid baseUrl`). Attributes stay: without `backchannel.logout.url` Keycloak sets
+    /// `secure-client-uris`: `Invalid baseUrl`, `Invalid jwksUri`). Other attributes stay: without `backchannel.logout.url` Keycloak sets
     /// `backchannel.logout.session.required`, whatever is sent for that (measured on 26.7).
     fn leave_out_empty(&mut self) {
         self.members.retain(|_, value| value != "");
+        self.attributes
+            .retain(|name, value| *name != key_authentication::URL || !value.is_empty());
     }
 
     fn finish(mut self) -> Value {
