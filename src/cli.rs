@@ -39,6 +39,11 @@ pub struct RunArgs {
     #[arg(long, env = "OIDC_OPERATOR_DELETION_TIMEOUT", default_value = "10m", value_parser = parse_duration)]
     pub deletion_timeout: Duration,
 
+    /// The operator's own namespace, where it keeps what clients are managed with that a server registered. Default: that of its
+    /// ServiceAccount, or of the kubeconfig's context.
+    #[arg(long, env = "OIDC_OPERATOR_NAMESPACE")]
+    pub namespace: Option<String>,
+
     /// Passes over the OIDCClients of one provider under way at once.
     #[arg(long, env = "OIDC_OPERATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,

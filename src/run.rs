@@ -42,6 +42,7 @@ async fn start(args: &RunArgs) -> Result<()> {
         owner_id: args.owner_id.clone(),
         deletion_timeout: args.deletion_timeout,
         concurrency: usize::from(args.concurrency),
+        namespace: args.namespace.clone(),
         rollout_restart: args.enable_rollout_restart,
     };
     let running = run_loop(kube, config, metrics, health, stop.clone());

@@ -11,7 +11,7 @@ use crate::process::Process;
 use crate::record::Scraper;
 use crate::wait::eventually;
 use crate::workdir::WorkDir;
-use crate::{http, ports, tools};
+use crate::{http, install, ports, tools};
 
 /// How to start the operator.
 #[derive(Debug, Clone)]
@@ -35,7 +35,8 @@ impl OperatorOptions {
             name: "operator".to_owned(),
             kubeconfig: kubeconfig.into(),
             owner_id: owner_id.to_owned(),
-            args: Vec::new(),
+            // The kubeconfig has no namespace of its own.
+            args: vec![format!("--namespace={}", install::NAMESPACE)],
             env: Vec::new(),
         }
     }

@@ -90,7 +90,7 @@ impl Stage {
         cluster.start_controller_manager().await?;
         let mut options = OperatorOptions::new(kubeconfig, "e2e");
         options.name = named("operator");
-        options.args = args.iter().map(|&arg| arg.to_owned()).collect();
+        options.args.extend(args.iter().map(|&arg| arg.to_owned()));
         // Whatever the machine trusts, or trusts nobody.
         let (system_root, roots) = (
             Ca::new("oidc-operator-e2e system root")?,

@@ -614,6 +614,9 @@ pub struct OIDCClientStatus {
     /// About the credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<CredentialsStatus>,
+    /// With dynamic registration: what is worth knowing of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<RegistrationStatus>,
     /// The last value of the annotation `oidc-operator.io/reconcile-requested` that was carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reconcile_request: Option<String>,
@@ -628,6 +631,19 @@ pub struct OIDCClientStatus {
 pub struct RemoteStatus {
     /// With Dex: the client ID. With Keycloak: the UUID of the client.
     pub id: String,
+}
+
+/// A client that the server named (RFC 7591).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RegistrationStatus {
+    /// `software_id` of attempts whose answer was lost, the newest: each may have left a client at the server whose secret nobody
+    /// holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub possible_orphans: Vec<String>,
+    /// What the server registered otherwise than the spec asks for: field of the spec, and what it is there. Empty: not set.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub altered: BTreeMap<String, String>,
 }
 
 /// What unset fields became.

@@ -69,6 +69,9 @@ pub struct OIDCProviderSpec {
     /// Authentik: required with `type: Authentik`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentik: Option<AuthentikSpec>,
+    /// Dynamic registration: required with `type: DynamicRegistration`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic_registration: Option<DynamicRegistrationSpec>,
     /// What claims mean, as in OpenShift's Authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_mappings: Option<ClaimMappings>,
@@ -96,6 +99,8 @@ pub enum ProviderType {
     Keycloak,
     /// Authentik, <https://goauthentik.io>.
     Authentik,
+    /// Any issuer with dynamic client registration (RFC 7591), and its management (RFC 7592) where it has that.
+    DynamicRegistration,
     /// Any issuer whose clients are made by hand: credentials come in, outputs go out.
     Static,
 }
@@ -107,6 +112,7 @@ impl ProviderType {
             Self::Dex => "Dex",
             Self::Keycloak => "Keycloak",
             Self::Authentik => "Authentik",
+            Self::DynamicRegistration => "DynamicRegistration",
             Self::Static => "Static",
         }
     }
@@ -313,6 +319,19 @@ pub struct KeycloakPassword {
     pub username_secret_ref: SecretKeyReference,
     /// The password.
     pub password_secret_ref: SecretKeyReference,
+}
+
+/// How clients are registered: the server names them, and makes their secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DynamicRegistrationSpec {
+    /// The initial access token (RFC 7591, section 1.2). Unset: the server registers whoever asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_access_token_secret_ref: Option<SecretKeyReference>,
+    /// The registration endpoint, where the discovery document does not name the one to use.
+    #[serde(rename = "registrationURL", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub registration_url: Option<String>,
 }
 
 /// How authentik is managed: by its REST API.

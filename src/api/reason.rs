@@ -121,6 +121,16 @@ reasons! {
     /// confidential, or is not given its user's any more), or that of the user's own Secret was taken over.
     SecretReplaced,
 
+    // Clients that the server names.
+    /// The server registered the client otherwise than it was asked to.
+    AlteredByProvider,
+    /// The server lets no client be changed, and this one differs from the spec.
+    CreateOnly,
+    /// What a registered client is managed with is gone, or refused: it works on, and nobody can change or delete it.
+    ManagementTokenLost,
+    /// A registration got no answer: the server may have a client that nobody knows the secret of.
+    PossibleOrphan,
+
     // Workloads.
     /// All workloads under `rolloutRestart` were started with the outputs as they are, or restarted since.
     WorkloadsCurrent,

@@ -8,7 +8,7 @@ use kube::Api;
 
 use super::{
     context::Context,
-    execute, gather,
+    execute, gather, registrations,
     registry::{Runtime, State},
     report, workloads,
 };
@@ -20,7 +20,7 @@ use crate::{
         self, Move, Need, Requeue, Snapshot, Verdict,
         rehearsal::{MAX_STEPS, Outcome},
         resolve,
-        snapshot::{ExistingView, Memory, NamespaceView, OutputsView, RemoteView, WorkloadView},
+        snapshot::{ExistingView, Memory, NamespaceView, OutputsView, RegistrationView, RemoteView, WorkloadView},
     },
 };
 
@@ -103,6 +103,7 @@ pub async fn pass(context: &Context, name: &ResourceName) -> Result<End, PassErr
         outputs: None,
         existing: ExistingView::Unknown,
         remote: RemoteView::Unknown,
+        registration: RegistrationView::Unknown,
         rivals: None,
         workloads: BTreeMap::new(),
         // A request by annotation looks at everything anew.
@@ -200,6 +201,7 @@ impl Pass<'_> {
                 let provider = snapshot.client.provider();
                 snapshot.rivals = Some(self.context.objects.clients_with(&provider, self.client_id).await);
             }
+            Need::Registration => snapshot.registration = registrations::look(self.context, &snapshot.client).await?,
             Need::Workloads => workloads::look(self.context, snapshot).await,
         }
         Ok(())
@@ -234,6 +236,7 @@ impl Pass<'_> {
                     | Outcome::Shown(_)
                     | Outcome::Output(_)
                     | Outcome::OutputGone
+                    | Outcome::Registration(_)
                     | Outcome::Workload(WorkloadView::Found(_))
             )
         {
@@ -251,6 +254,8 @@ impl Pass<'_> {
             return;
         }
         match &snapshot.remote {
+            // What is known of it is in its record.
+            _ if snapshot.registers() => {}
             RemoteView::Present { client, .. } => runtime.remember(self.client_id, Some(client.clone())),
             RemoteView::Absent | RemoteView::Failed(_) => runtime.remember(self.client_id, None),
             RemoteView::Unknown | RemoteView::Unlisted => {}

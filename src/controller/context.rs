@@ -86,6 +86,8 @@ pub struct Context {
     pub kube: Client,
     /// Objects.
     pub objects: Arc<dyn Objects>,
+    /// The operator's own namespace: where records of registered clients are kept.
+    pub namespace: String,
     /// How this operator runs.
     pub settings: Settings,
     /// What this process knows of each provider.

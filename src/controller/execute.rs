@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     context::Context,
-    gather,
+    gather, registrations,
     registry::{Runtime, State},
     workloads,
 };
@@ -67,6 +67,10 @@ pub async fn step(
             precondition,
             ..
         } => delete_output(context, client, *kind, name, precondition).await,
+        Step::KeepRegistration {
+            record, precondition, ..
+        } => registrations::keep(context, client, record, precondition.as_ref()).await,
+        Step::DropRegistration { precondition, .. } => registrations::drop(context, client, precondition).await,
         Step::UpdateWorkload { .. } => Ok(workloads::update(context, &client.name.namespace, step).await),
         remote => match provider {
             Some((runtime, state)) => Ok(remote_step(runtime, state, &resolve::client_id(client), remote).await),

@@ -26,7 +26,10 @@ use crate::{
             GROUP, LABEL_CLIENT_UID, LABEL_CREDENTIAL,
         },
     },
-    idp::{authentik::AuthentikModel, by_hand::ByHandModel, dex::DexModel, keycloak::KeycloakModel},
+    idp::{
+        authentik::AuthentikModel, by_hand::ByHandModel, dex::DexModel, keycloak::KeycloakModel,
+        registration::RegistrationModel,
+    },
     kubernetes::{
         client::{KubeError, within},
         objects::{carries, name_of},
@@ -151,6 +154,7 @@ pub fn model(spec: &OIDCProviderSpec) -> Arc<dyn Model> {
         ProviderType::Authentik => Arc::new(AuthentikModel::new(connect::authentik_settings(
             spec.authentik.as_ref(),
         ))),
+        ProviderType::DynamicRegistration => Arc::new(RegistrationModel),
         ProviderType::Static => Arc::new(ByHandModel),
     }
 }

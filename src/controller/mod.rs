@@ -28,6 +28,7 @@ mod lock;
 pub mod metered;
 pub mod pass;
 pub mod provider;
+pub mod registrations;
 pub mod registry;
 pub mod report;
 pub mod run;

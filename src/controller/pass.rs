@@ -219,6 +219,7 @@ mod tests {
         Context {
             kube,
             objects: Arc::new(Nothing),
+            namespace: "oidc-operator".to_owned(),
             settings: Settings {
                 owner: OwnerId::new("test").unwrap(),
                 deletion_timeout: Duration::from_secs(600),

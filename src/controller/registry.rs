@@ -241,6 +241,7 @@ mod tests {
             disabled: false,
             fields: Fields::new(),
             handles: BTreeMap::new(),
+            registered: None,
         }
     }
 

@@ -38,6 +38,8 @@ pub struct LoopConfig {
     pub deletion_timeout: Duration,
     /// See `--concurrency`.
     pub concurrency: usize,
+    /// See `--namespace`; `None`: that of the ServiceAccount, or of the kubeconfig's context.
+    pub namespace: Option<String>,
     /// See `--enable-rollout-restart`.
     pub rollout_restart: bool,
 }
@@ -70,6 +72,7 @@ pub async fn run(
         health,
     };
     let context = Arc::new(Context {
+        namespace: config.namespace.unwrap_or_else(|| kube.default_namespace().to_owned()),
         kube,
         objects: stores.clone(),
         settings,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     key::{self, PrivateKey, PublicKey},
     mark::Mark,
+    registration::Registered,
     secret::ClientSecret,
 };
 
@@ -238,6 +239,8 @@ pub struct DesiredClient {
     /// The key before the current one, while applications may still sign with it. A state of the client, unlike a secret: it stands
     /// until it is taken away.
     pub previous_key: Option<PublicKey>,
+    /// Where the server names the client: which attempt to register it this is ([`super::registration::software_id`]).
+    pub attempt: Option<String>,
 }
 
 /// A client secret that is replaced.
@@ -276,6 +279,7 @@ impl DesiredClient {
             lifetimes: TokenLifetimes::default(),
             previous: None,
             previous_key: None,
+            attempt: None,
         }
     }
 
@@ -381,6 +385,8 @@ pub struct ObservedClient {
     pub fields: Fields,
     /// The provider's identifiers of parts, and what must be handed back unchanged; no evidence of anything.
     pub handles: BTreeMap<String, String>,
+    /// What goes with it where the server named it (dynamic registration).
+    pub registered: Option<Box<Registered>>,
 }
 
 impl ObservedClient {

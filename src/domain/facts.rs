@@ -23,6 +23,8 @@ pub struct Endpoints {
     pub revocation: Option<String>,
     /// `device_authorization_endpoint` (RFC 8628).
     pub device_authorization: Option<String>,
+    /// `registration_endpoint` (RFC 7591).
+    pub registration: Option<String>,
 }
 
 /// The parts of a discovery document that decisions need.

@@ -16,6 +16,7 @@ pub mod mark;
 pub mod model;
 pub mod names;
 pub mod pem;
+pub mod registration;
 pub mod secret;
 pub mod vocabulary;
 
@@ -32,4 +33,5 @@ pub use mark::{Mark, MarkUid, OwnerId, Ownership};
 pub use model::{Assessment, Capabilities, Enforcement, Model, Proof, RemoteDiff, Support, Unsupported};
 pub use names::ResourceName;
 pub use pem::CaBundle;
+pub use registration::{Management, Registered, Registration};
 pub use secret::{ClientSecret, SecretKind};

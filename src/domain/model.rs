@@ -52,6 +52,18 @@ pub enum RotationCapability {
     Manual,
 }
 
+/// How the operator finds what somebody changed at the provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DriftDetection {
+    /// Everything is looked at each `resyncInterval`.
+    #[default]
+    Resync,
+    /// It is told of each change at once.
+    Watch,
+    /// Not at all.
+    None,
+}
+
 /// What a provider can do, for status and documentation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -60,6 +72,9 @@ pub struct Capabilities {
     pub rotation: RotationCapability,
     /// Can all clients be read in one request (or a few pages)?
     pub bulk_list: bool,
+    /// How changes made there are found.
+    #[serde(default)]
+    pub drift: DriftDetection,
     /// Support by field of OIDCClient's spec.
     pub fields: BTreeMap<String, Support>,
 }
@@ -75,8 +90,15 @@ impl Capabilities {
         Self {
             rotation,
             bulk_list,
+            drift: DriftDetection::default(),
             fields: fields.map(|(field, support)| (field.to_owned(), support)).collect(),
         }
+    }
+
+    /// With changes found in this way.
+    #[must_use]
+    pub fn with_drift(self, drift: DriftDetection) -> Self {
+        Self { drift, ..self }
     }
 }
 
@@ -211,6 +233,12 @@ pub trait Model: Send + Sync {
 
     /// Are the clients made by hand there? Then the operator changes nothing, and looks at nothing.
     fn made_by_hand(&self) -> bool {
+        false
+    }
+
+    /// Does the server name the clients, and make their secrets (RFC 7591)? Then what it answered is kept in a record, because nothing
+    /// can be looked up there.
+    fn registers(&self) -> bool {
         false
     }
 

@@ -76,6 +76,15 @@ pub const ANNOTATION_PREVIOUS_UNTIL: &str = "oidc-operator.io/previous-secret-va
 /// Annotation on the output Secret: the public key before the current one, while the provider takes it too (RFC 7517).
 pub const ANNOTATION_PREVIOUS_KEY: &str = "oidc-operator.io/previous-key";
 
+/// Label on the records of registered clients, in the operator's own namespace.
+pub const LABEL_REGISTRATION: &str = "oidc-operator.io/registration";
+
+/// Annotation on such a record: its OIDCClient, as `namespace/name`.
+pub const ANNOTATION_CLIENT: &str = "oidc-operator.io/client";
+
+/// Annotation on such a record: the OIDCProvider, as `namespace/name`.
+pub const ANNOTATION_PROVIDER: &str = "oidc-operator.io/provider";
+
 /// Annotation on an OIDCClient: a new value asks for a new client secret, at once.
 pub const ANNOTATION_ROTATE: &str = "oidc-operator.io/rotate";
 

@@ -193,6 +193,25 @@ impl HttpClient {
         self.send(operation, &url, request).await
     }
 
+    /// A request without credentials and, if given, with a JSON body.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn json(
+        &self,
+        operation: &'static str,
+        method: Method,
+        url: Url,
+        body: Option<&Value>,
+    ) -> Result<Answer, IdpError> {
+        let request = self.client.request(method, url.clone());
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        self.send(operation, &url, request).await
+    }
+
     fn url(&self, operation: &'static str, url: &str) -> Result<Url, IdpError> {
         parse_url(url).ok_or_else(|| {
             IdpError::new(

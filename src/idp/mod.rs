@@ -15,6 +15,7 @@ pub mod keycloak;
 pub mod memory;
 mod normal_form;
 pub mod proof;
+pub mod registration;
 #[cfg(test)]
 pub(crate) mod testing;
 

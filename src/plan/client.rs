@@ -1,6 +1,6 @@
 //! The next thing to do for one OIDCClient. The order of writes is the design's: each step may be the last one that ran.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     checks, conditions, deletion,
@@ -8,7 +8,7 @@ use super::{
     outputs::{self, Outputs},
     overlap::{self, Former},
     publishing::{TYPE_CHANGES, delete_output},
-    resolve,
+    registration, resolve,
     schedule::Schedule,
     snapshot::{Evidence, PresentProvider, ProviderView, RemoteView, Snapshot},
     step::{Move, Need, Note, OutputKind, Step},
@@ -141,7 +141,10 @@ impl<'a> Work<'a> {
         facts: &'a Arc<ProviderFacts>,
         model: &'a dyn Model,
     ) -> Self {
-        let desired = resolve::desired(&snapshot.client, &snapshot.settings);
+        let mut desired = resolve::desired(&snapshot.client, &snapshot.settings);
+        if model.registers() {
+            desired.client_id = registration::client_id(snapshot);
+        }
         let requested_scopes = desired.requested_scopes(model.refresh_needs_offline_access());
         let mark = desired.mark.clone();
         let facts = model.facts_of(&desired.client_id, facts);
@@ -175,6 +178,12 @@ impl<'a> Work<'a> {
         let refused = by_hand
             .then(|| checks::by_hand(&self.snapshot.client))
             .flatten()
+            .or_else(|| {
+                self.model
+                    .registers()
+                    .then(|| registration::refused(&self.snapshot.client))
+                    .flatten()
+            })
             .or_else(|| checks::acceptance(&self.snapshot.client, &self.desired, &self.assessment))
             .or_else(|| checks::ca_bundle(&self.snapshot.client, &self.facts))
             .or_else(|| self.schedule.as_ref().err().cloned());
@@ -198,6 +207,9 @@ impl<'a> Work<'a> {
         };
         if let Some(finding) = &self.snapshot.memory.output_refused {
             return self.outputs_unusable(finding.clone());
+        }
+        if self.model.registers() {
+            return self.next_registered(&outputs);
         }
         let remote = match &self.snapshot.remote {
             // Nothing is looked at there.
@@ -440,6 +452,21 @@ impl<'a> Work<'a> {
                 format!("Client {client_id} stands at the provider"),
             )
         });
+        self.settle_published(outputs, remote, verdict)
+    }
+
+    pub(super) fn resync(&self) -> Duration {
+        self.provider.resync
+    }
+
+    /// The outputs are published; `verdict` says how the client stands.
+    pub(super) fn settle_published(
+        &self,
+        outputs: &Outputs<'_>,
+        remote: Option<&ObservedClient>,
+        mut verdict: Verdict,
+    ) -> Move {
+        let disabled = remote.is_some_and(|observed| observed.disabled);
         verdict.facts.remote = Some(remote.map(|observed| self.remote_id(observed)));
         let (secret_name, config_map) = (
             self.snapshot.client.secret_name(),
@@ -563,7 +590,7 @@ impl<'a> Work<'a> {
 
     /// What the provider refused to make from this very spec is not tried again, which would cost a Secret each time:
     /// only once the spec changes, or somebody asks for it.
-    fn refused_before(&self, outputs: &Outputs<'_>) -> Option<Finding> {
+    pub(super) fn refused_before(&self, outputs: &Outputs<'_>) -> Option<Finding> {
         let client = &self.snapshot.client;
         if client.is_asked() || outputs.secret.is_some() || outputs.next.is_some() {
             return None;
@@ -578,7 +605,7 @@ impl<'a> Work<'a> {
     }
 
     /// Not accepted: nothing is changed until the spec or the provider is.
-    fn refused(&self, finding: Finding) -> Move {
+    pub(super) fn refused(&self, finding: Finding) -> Move {
         settled(self.refusal(finding))
     }
 
@@ -641,7 +668,7 @@ impl<'a> Work<'a> {
     }
 }
 
-fn changed(client_id: &str, diff: &RemoteDiff) -> String {
+pub(super) fn changed(client_id: &str, diff: &RemoteDiff) -> String {
     let fields: Vec<&str> = diff.changes.iter().map(|change| change.field.as_str()).collect();
     format!("Client {client_id} was changed at the provider: {}", fields.join(", "))
 }

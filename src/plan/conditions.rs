@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::verdict::{Finding, Verdict};
+use super::verdict::{Finding, RegistrationFacts, Verdict};
 use crate::{
     api::{
         Condition, OIDCClientStatus, Reason,
-        client::{Binding, CredentialsStatus, ProofStatus, RemoteStatus},
+        client::{Binding, CredentialsStatus, ProofStatus, RegistrationStatus, RemoteStatus},
         common::ConditionStatus,
         crd::CLIENT_CONDITIONS,
     },
@@ -167,6 +167,15 @@ pub fn client_status(client: &ClientView, verdict: &Verdict, now: Timestamp) -> 
                 None => old.and_then(|old| old.last_proof),
             },
         });
+    }
+    if let Some(registration) = &facts.registration {
+        status.registration = registration
+            .as_ref()
+            .filter(|registration| **registration != RegistrationFacts::default())
+            .map(|registration| RegistrationStatus {
+                possible_orphans: registration.possible_orphans.clone(),
+                altered: registration.altered.clone(),
+            });
     }
     if verdict.request_done {
         status.last_reconcile_request.clone_from(&client.reconcile_request);

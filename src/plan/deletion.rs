@@ -1,21 +1,25 @@
 //! The end of an OIDCClient, by a rule that always ends (docs/deletion.md).
 
-use std::sync::OnceLock;
+use std::{fmt::Write as _, sync::OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     client::{describe, settled, step},
-    drafts, existing, outputs, resolve,
+    drafts, existing, outputs, registration, resolve,
     snapshot::{
-        Evidence, ExistingView, NotReady, OutputOwnership, OutputView, ProviderView, RemoteView, Settings, Snapshot,
+        Evidence, ExistingView, NotReady, OutputOwnership, OutputView, ProviderView, RegistrationView, RemoteView,
+        Settings, Snapshot,
     },
     step::{Move, Need, Note, OutputKind, Step},
     verdict::{Finding, Requeue, Verdict},
 };
 use crate::{
     api::{Reason, client::DeletionPolicy},
-    domain::{Mark, ObservedClient, Ownership, TokenEndpointAuthMethod, key, model::MARK},
+    domain::{
+        IdpError, IdpErrorKind, Mark, ObservedClient, Ownership, Registration, TokenEndpointAuthMethod, key,
+        model::MARK, registration::secret_name,
+    },
 };
 
 /// Names the next thing to do for an object with a deletionTimestamp.
@@ -31,6 +35,9 @@ pub fn next(snapshot: &Snapshot) -> Move {
     }
     if let Some(why) = at_once(snapshot) {
         return let_go(snapshot, &mark, retain, Some(why));
+    }
+    if snapshot.registers() {
+        return registered(snapshot, &mark, retain);
     }
     let remote = match &snapshot.remote {
         _ if let Some(why) = not_ready(snapshot) => return wait_or_let_go(snapshot, &mark, retain, &why),
@@ -165,6 +172,94 @@ fn delete(snapshot: &Snapshot, mark: &Mark, remote: Option<&ObservedClient>) -> 
     }
 }
 
+/// A client that the server named: it is deleted with its token, and then its record goes. Retained, the record says so, and an
+/// OIDCClient of the same name takes both back.
+fn registered(snapshot: &Snapshot, mark: &Mark, retain: bool) -> Move {
+    let left = |why: &str| let_go(snapshot, mark, retain, Some(why.to_owned()));
+    let kept = match &snapshot.registration {
+        RegistrationView::Unknown => return Move::Look(Need::Registration),
+        RegistrationView::Broken(why) => return left(&format!("what it is managed with {why}")),
+        RegistrationView::Missing => {
+            return match &snapshot.remote {
+                RemoteView::Failed(error) if error.kind == IdpErrorKind::Unauthorized => left(TOKEN_REFUSED),
+                RemoteView::Failed(_) => left(NO_MANAGEMENT),
+                // Deleted in this pass.
+                RemoteView::Absent => let_go(snapshot, mark, retain, None),
+                _ if snapshot.client.status.remote.is_some() => left("its registration access token is gone"),
+                _ => let_go(snapshot, mark, retain, None),
+            };
+        }
+        RegistrationView::Kept(kept) => kept,
+    };
+    let record = &kept.record;
+    if record.mark != *mark {
+        // Retained, or taken back by another object of this name.
+        return let_go(snapshot, mark, retain, None);
+    }
+    let Some(client) = &record.client else {
+        return registration::drop_record(
+            kept,
+            Some(Note {
+                warning: true,
+                reason: Reason::LeftBehind,
+                message: format!(
+                    "The answer to a registration was lost, or it was never sent. The server may have a client with software_id {} whose secret nobody holds: have it deleted there",
+                    record.software_id()
+                ),
+            }),
+        );
+    };
+    if retain {
+        let released = Registration {
+            mark: mark.released(),
+            ..record.as_ref().clone()
+        };
+        let note = Note {
+            warning: false,
+            reason: Reason::Retained,
+            message: format!(
+                "Client {} and its outputs stay, as deletionPolicy Retain says",
+                client.client_id
+            ),
+        };
+        return registration::keep(released, Some(kept), Some(note));
+    }
+    let management = client
+        .registered
+        .as_deref()
+        .and_then(|registered| registered.management.as_ref());
+    match &snapshot.remote {
+        RemoteView::Absent => registration::drop_record(kept, None),
+        RemoteView::Failed(error) if is_final(error) => registration::drop_record(kept, None),
+        RemoteView::Failed(error) => wait_or_let_go(snapshot, mark, retain, &describe(error).1),
+        _ if let Some(why) = not_ready(snapshot) => wait_or_let_go(snapshot, mark, retain, &why),
+        _ => match management {
+            None => left(NO_MANAGEMENT),
+            Some(management) if management.refused => left(TOKEN_REFUSED),
+            Some(_) => step(Step::DeleteRemote {
+                note: Some(Note {
+                    warning: false,
+                    reason: Reason::Deleted,
+                    message: format!("Client {} was deleted at the provider", client.client_id),
+                }),
+                observed: Box::new(client.clone()),
+                diff: None,
+            }),
+        },
+    }
+}
+
+const TOKEN_REFUSED: &str = "the server refuses its registration access token: it is deleted already, or the token was given to somebody else or lost";
+const NO_MANAGEMENT: &str = "the server lets no client be deleted (RFC 7592 is optional)";
+
+/// Will the server never delete this client for the operator?
+fn is_final(error: &IdpError) -> bool {
+    matches!(
+        error.kind,
+        IdpErrorKind::Unauthorized | IdpErrorKind::Forbidden | IdpErrorKind::Unsupported
+    )
+}
+
 /// `Retain`: a standing rotation is finished, the mark is released, outputs lose their owner, and the finalizer goes last.
 fn keep(snapshot: &Snapshot, mark: &Mark, remote: Option<&ObservedClient>) -> Move {
     if let Some(rotation) = finish_rotation(snapshot, mark) {
@@ -271,10 +366,21 @@ fn let_go(snapshot: &Snapshot, mark: &Mark, retain: bool, why: Option<String>) -
         }
     }
     let left_behind = why.map(|why| {
-        let client_id = resolve::client_id(&snapshot.client);
-        let staged = staged
+        let client_id = match (&snapshot.registration, &snapshot.client.status.client_id) {
+            (RegistrationView::Kept(_), _) => registration::client_id(snapshot),
+            (_, Some(client_id)) => client_id.clone(),
+            (_, None) => resolve::client_id(&snapshot.client),
+        };
+        let mut staged = staged
             .map(|name| format!("; Secret {name} holds a secret of an unfinished rotation"))
             .unwrap_or_default();
+        if let RegistrationView::Kept(_) = &snapshot.registration {
+            let name = secret_name(&snapshot.client.name, &snapshot.client.provider());
+            let _ = write!(
+                staged,
+                "; what it is managed with stays in Secret {name} of the operator's namespace"
+            );
+        }
         Note {
             warning: true,
             reason: Reason::LeftBehind,

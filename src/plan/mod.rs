@@ -17,6 +17,7 @@ pub mod outputs;
 mod overlap;
 pub mod provider;
 mod publishing;
+pub mod registration;
 pub mod rehearsal;
 pub mod resolve;
 pub mod restarts;

@@ -4,8 +4,11 @@ use std::fmt;
 
 use super::{
     client,
-    snapshot::{Evidence, OutputView, OutputsView, OwnerView, RemoteView, Snapshot, WorkloadView},
-    step::{Move, Need, OutputDraft, OutputKind, Step},
+    snapshot::{
+        Evidence, KeptRegistration, OutputView, OutputsView, OwnerView, RegistrationView, RemoteView, Snapshot,
+        WorkloadView,
+    },
+    step::{Move, Need, OutputDraft, OutputKind, Precondition, Step},
     verdict::{Finding, Verdict},
 };
 use crate::{
@@ -43,6 +46,10 @@ pub enum Outcome {
     Workload(WorkloadView),
     /// The workload is not what was seen: look again.
     WorkloadChanged,
+    /// The record of a registration as it stands now.
+    Registration(Box<RegistrationView>),
+    /// The record is not what was seen: look again.
+    RegistrationChanged,
 }
 
 impl Snapshot {
@@ -69,8 +76,8 @@ impl Snapshot {
             (Step::CreateOutput { .. } | Step::UpdateOutput { .. }, _) => self.outputs = None,
             (Step::Prove { previous: true, .. }, Outcome::Proof(proof)) => self.learn_previous(proof),
             (Step::Prove { secret, .. }, Outcome::Proof(proof)) => {
-                // Refused in an earlier pass, and set again then: once more would not help. By hand, only a person can set it.
-                if self.credentials_were_refused() || self.made_by_hand() {
+                // Refused in an earlier pass, and set again then: once more would not help. Elsewhere, only a person or the server can set it.
+                if self.credentials_were_refused() || self.made_by_hand() || self.registers() {
                     self.memory.proof = Some((secret.digest(), proof));
                 } else {
                     self.memory.learn_proof(secret.digest(), proof);
@@ -78,6 +85,16 @@ impl Snapshot {
             }
             (Step::Prove { .. }, _) => {}
             (Step::UpdateWorkload { workload, .. }, outcome) => self.learn_workload(workload, outcome),
+            (Step::KeepRegistration { record, .. }, Outcome::Registration(view)) => {
+                self.registration = *view;
+                if record.client.is_none() {
+                    self.memory.staged = Some(record.attempt.clone());
+                }
+            }
+            (Step::DropRegistration { .. }, Outcome::Registration(view)) => self.registration = *view,
+            (Step::KeepRegistration { .. } | Step::DropRegistration { .. }, _) => {
+                self.registration = RegistrationView::Unknown;
+            }
             (remote, outcome) => self.learn_remote(remote, outcome),
         }
     }
@@ -260,7 +277,41 @@ pub fn expected(step: &Step, snapshot: &Snapshot) -> Outcome {
             fingerprint,
             ..
         } => Outcome::Workload(noted(snapshot.workloads.get(workload), key, fingerprint)),
+        Step::KeepRegistration {
+            record, precondition, ..
+        } => Outcome::Registration(Box::new(RegistrationView::Kept(KeptRegistration {
+            precondition: kept_version(precondition.as_ref()),
+            record: record.clone(),
+        }))),
+        Step::DropRegistration { .. } => Outcome::Registration(Box::new(RegistrationView::Missing)),
+        Step::CreateRemote { desired, .. } if desired.attempt.is_some() => {
+            Outcome::Shown(Box::new(registered(desired, snapshot)))
+        }
         _ => Outcome::Done,
+    }
+}
+
+/// A client as a server might register it.
+fn registered(desired: &crate::domain::DesiredClient, snapshot: &Snapshot) -> ObservedClient {
+    let named = crate::domain::DesiredClient {
+        client_id: "named-by-the-server".to_owned(),
+        ..desired.clone()
+    };
+    let super::snapshot::ProviderView::Present(provider) = &snapshot.provider else {
+        unreachable!("a step at a provider that is not known");
+    };
+    let Some(model) = &provider.model else {
+        unreachable!("a step at a provider that is not known");
+    };
+    model.0.created(&named, Some(&snapshot.supply.secret))
+}
+
+/// The version of a record once it was written.
+fn kept_version(seen: Option<&Precondition>) -> Precondition {
+    let version = seen.and_then(|seen| seen.resource_version.as_ref());
+    Precondition {
+        uid: seen.map_or_else(|| "uid-of-the-record".to_owned(), |seen| seen.uid.clone()),
+        resource_version: Some(version.map_or_else(|| "1".to_owned(), |version| format!("{version}+"))),
     }
 }
 

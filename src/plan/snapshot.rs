@@ -8,7 +8,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{step::OutputKind, verdict::Finding};
+use super::{
+    step::{OutputKind, Precondition},
+    verdict::Finding,
+};
 use crate::{
     api::{
         OIDCClientSpec, OIDCClientStatus, Reason,
@@ -17,7 +20,7 @@ use crate::{
     },
     domain::{
         ClientSecret, ErrorClass, IdpError, Mark, MarkUid, Model, ObservedClient, OwnerId, Ownership, Proof,
-        ProviderFacts, ResourceName,
+        ProviderFacts, Registration, ResourceName,
         vocabulary::{
             ANNOTATION_ATTEMPT, ANNOTATION_MARK, ANNOTATION_SECRET_DIGEST, ANNOTATION_SECRET_KEY, KEY_CLIENT_SECRET,
         },
@@ -43,6 +46,8 @@ pub struct Snapshot {
     pub existing: ExistingView,
     /// The client at the provider.
     pub remote: RemoteView,
+    /// What is kept of it, where the server names it.
+    pub registration: RegistrationView,
     /// All OIDCClients of the provider with this client ID, this one among them; `None`: not looked at yet.
     pub rivals: Option<Vec<ClientBrief>>,
     /// Workloads that the spec names; those that are missing here were not looked at yet.
@@ -54,6 +59,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Does the server name the client? `false` where the provider is not known.
+    pub fn registers(&self) -> bool {
+        match &self.provider {
+            ProviderView::Present(provider) => provider.model.as_ref().is_some_and(|model| model.0.registers()),
+            ProviderView::NotFound | ProviderView::Starting | ProviderView::Unreadable => false,
+        }
+    }
+
     /// Is the client made by hand at the provider? `false` where the provider is not known.
     pub fn made_by_hand(&self) -> bool {
         match &self.provider {
@@ -423,6 +436,28 @@ pub enum RemoteView {
     Failed(IdpError),
 }
 
+/// The record of a client that the server names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RegistrationView {
+    /// Not looked at yet.
+    Unknown,
+    /// There is none.
+    Missing,
+    /// Something stands in its place that cannot be read; why, for people.
+    Broken(String),
+    /// It is there, as a live read or our own write showed it.
+    Kept(KeptRegistration),
+}
+
+/// A record that is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptRegistration {
+    /// Its version.
+    pub precondition: Precondition,
+    /// What it holds.
+    pub record: Box<Registration>,
+}
+
 /// How the look of a client is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
@@ -459,6 +494,8 @@ pub struct Memory {
     pub deleted_to_recreate: bool,
     /// Must the client be asked for, whatever lists say?
     pub look_fresh: bool,
+    /// The attempt to register the client that this pass wrote down.
+    pub staged: Option<String>,
     /// Can the outputs be rendered? Spec and facts are the same for the whole pass, so it is found out once.
     pub can_render: OnceLock<Result<(), Finding>>,
     /// Why an output cannot be written: Kubernetes refuses it, or its name is taken.

@@ -7,7 +7,7 @@ use crate::{
         Reason,
         client::{SecretType, WorkloadReference},
     },
-    domain::{ClientSecret, DesiredClient, ObservedClient, RemoteDiff, TokenEndpointAuthMethod},
+    domain::{ClientSecret, DesiredClient, ObservedClient, Registration, RemoteDiff, TokenEndpointAuthMethod},
     publish::Data,
 };
 
@@ -35,6 +35,8 @@ pub enum Need {
     FreshRemote,
     /// Other OIDCClients with the same client ID.
     Rivals,
+    /// The record of a client that the server names, live.
+    Registration,
     /// The workloads that the spec names and that were not looked at yet, live.
     Workloads,
 }
@@ -180,6 +182,22 @@ pub enum Step {
         /// To tell.
         note: Option<Note>,
     },
+    /// Keep what is known of a client that the server names.
+    KeepRegistration {
+        /// As it shall be.
+        record: Box<Registration>,
+        /// The version that was seen; `None`: there is none.
+        precondition: Option<Precondition>,
+        /// To tell.
+        note: Option<Note>,
+    },
+    /// Delete that record.
+    DropRegistration {
+        /// The version that was seen.
+        precondition: Precondition,
+        /// To tell.
+        note: Option<Note>,
+    },
     /// Try the secret at the token endpoint.
     Prove {
         /// The client ID.
@@ -240,6 +258,9 @@ impl Step {
             Self::CreateRemote { .. } => "create-remote",
             Self::UpdateRemote { .. } => "update-remote",
             Self::DeleteRemote { .. } => "delete-remote",
+            Self::KeepRegistration { record, .. } if record.client.is_none() => "stage-registration",
+            Self::KeepRegistration { .. } => "keep-registration",
+            Self::DropRegistration { .. } => "drop-registration",
             Self::Prove { previous: false, .. } => "prove",
             Self::Prove { previous: true, .. } => "prove-previous",
             Self::UpdateWorkload {
@@ -263,6 +284,8 @@ impl Step {
                 | Self::CreateOutput { .. }
                 | Self::UpdateOutput { .. }
                 | Self::DeleteOutput { .. }
+                | Self::KeepRegistration { .. }
+                | Self::DropRegistration { .. }
                 | Self::UpdateWorkload { .. }
         )
     }
@@ -274,6 +297,8 @@ impl Step {
             | Self::UpdateOutput { note, .. }
             | Self::UpdateRemote { note, .. }
             | Self::UpdateWorkload { note, .. }
+            | Self::KeepRegistration { note, .. }
+            | Self::DropRegistration { note, .. }
             | Self::DeleteRemote { note, .. } => note.as_ref(),
             Self::RemoveFinalizer { left_behind } => left_behind.as_ref(),
             Self::CreateRemote { note, .. } => Some(note),
@@ -304,6 +329,9 @@ impl fmt::Display for Step {
             }
             Self::UpdateOutput { draft, .. } => write!(f, "~ {} {} loses its owner", draft.kind, draft.name),
             Self::DeleteOutput { kind, name, why, .. } => write!(f, "- {kind} {name} ({why})"),
+            Self::CreateRemote { desired, .. } if desired.attempt.is_some() => {
+                write!(f, "+ client that the server names ({:?})", desired.client_type)
+            }
             Self::CreateRemote { desired, .. } => {
                 write!(f, "+ client {} ({:?})", desired.client_id, desired.client_type)
             }
@@ -318,6 +346,11 @@ impl fmt::Display for Step {
                     changes(f, diff)
                 })
             }
+            Self::KeepRegistration { record, .. } => match &record.client {
+                Some(client) => write!(f, "~ record of client {}", client.client_id),
+                None => write!(f, "+ record of an attempt to register"),
+            },
+            Self::DropRegistration { .. } => f.write_str("- record of the registration"),
             Self::Prove {
                 client_id,
                 previous: false,

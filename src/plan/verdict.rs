@@ -95,6 +95,17 @@ pub struct Facts {
     pub rotate_request: Option<String>,
     /// A proof that was carried out in this pass.
     pub proven: Option<Tried>,
+    /// Of a client that the server names; `Some(None)`: nothing is kept of it.
+    pub registration: Option<Option<RegistrationFacts>>,
+}
+
+/// What is to be told of a client that the server names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistrationFacts {
+    /// Software IDs of attempts that may have left a client behind.
+    pub possible_orphans: Vec<String>,
+    /// What the server registered otherwise than asked for, by field of the spec.
+    pub altered: crate::domain::Fields,
 }
 
 /// Which secret was tried: told apart from others without showing anything of it.

@@ -28,6 +28,7 @@ mod keys;
 mod plans;
 mod properties;
 mod provider_status;
+mod registration;
 mod restarts;
 mod retry;
 mod secrecy;

@@ -158,6 +158,7 @@ pub fn stranger(marks: &[&str]) -> ObservedClient {
         .map(|(field, value)| (field.to_owned(), value.to_owned()))
         .into(),
         handles: BTreeMap::new(),
+        registered: None,
     }
 }
 

@@ -4,7 +4,7 @@
 use futures::executor::block_on;
 use oidc_operator::{
     api::OIDCClientStatus,
-    domain::{Endpoints, IdpErrorKind, ObservedClient, ObservedSecret, Ownership, PrivateKey},
+    domain::{Endpoints, IdpErrorKind, ObservedClient, ObservedSecret, Ownership, PrivateKey, Registration},
     idp::{
         Created, Credentials, Driver as _, Written,
         memory::{Like, MemoryDriver, Operation, When},
@@ -13,8 +13,10 @@ use oidc_operator::{
         self, Move, Need, Snapshot, Step, Verdict, conditions,
         rehearsal::{MAX_STEPS, Outcome},
         resolve,
-        snapshot::{Evidence, OutputOwnership, OutputView, RemoteView, WorkloadView},
-        step::{Note, OutputKind},
+        snapshot::{
+            Evidence, KeptRegistration, OutputOwnership, OutputView, RegistrationView, RemoteView, WorkloadView,
+        },
+        step::{Note, OutputKind, Precondition},
     },
 };
 
@@ -90,6 +92,8 @@ pub struct Simulator {
     /// Clients made and deleted at the provider, by the operator.
     pub made: usize,
     pub unmade: usize,
+    /// What is kept of a client that the server named.
+    pub record: RegistrationView,
     /// The OIDCClient is gone.
     pub gone: bool,
     /// What this process saw of the client at the provider.
@@ -107,6 +111,7 @@ impl Simulator {
             driver: MemoryDriver::new(like),
             made: 0,
             unmade: 0,
+            record: RegistrationView::Missing,
             gone: false,
             known: None,
             passes: 0,
@@ -200,6 +205,7 @@ impl Simulator {
             Need::Outputs => snapshot.outputs = Some(self.cluster.gather(&self.world.client)),
             Need::ExistingSecret => snapshot.existing = self.world.existing(),
             Need::Rivals => snapshot.rivals = Some(self.world.rivals()),
+            Need::Registration => snapshot.registration = self.record.clone(),
             Need::Workloads => self.look_at_workloads(snapshot),
             Need::Remote | Need::FreshRemote => {
                 let remote = match &self.known {
@@ -279,7 +285,12 @@ impl Simulator {
         let outcome = self.effect(step);
         if matches!(
             outcome,
-            Outcome::Done | Outcome::Output(_) | Outcome::OutputGone | Outcome::Workload(WorkloadView::Found(_))
+            Outcome::Done
+                | Outcome::Output(_)
+                | Outcome::OutputGone
+                | Outcome::Shown(_)
+                | Outcome::Registration(_)
+                | Outcome::Workload(WorkloadView::Found(_))
         ) {
             self.writes += usize::from(step.is_write());
             self.events.extend(step.note().cloned());
@@ -287,8 +298,10 @@ impl Simulator {
         // Once the user's secret is wanted, nobody waits for what a rotation staged: the next write replaces it.
         let superseded = matches!(step, Step::DeleteOutput { name, .. } if name.ends_with("-next"))
             && (self.world.client.spec.existing_secret_ref().is_some() || self.nothing_else_is_wanted());
+        // What a server names, it answers: this process holds that, and writes it down next.
+        let answered = matches!(&outcome, Outcome::Shown(client) if client.registered.is_some());
         assert!(
-            !held_before || superseded || self.valid_secret_is_held() || self.gone,
+            !held_before || superseded || answered || self.valid_secret_is_held() || self.gone,
             "nobody holds the valid secret after {}",
             step.name()
         );
@@ -345,6 +358,10 @@ impl Simulator {
             } => self
                 .cluster
                 .restart(workload, precondition, (key, fingerprint), restarted_at.as_ref()),
+            Step::KeepRegistration {
+                record, precondition, ..
+            } => self.keep_record(Some(record), precondition.as_ref()),
+            Step::DropRegistration { precondition, .. } => self.keep_record(None, Some(precondition)),
             Step::Prove {
                 client_id,
                 secret,
@@ -366,9 +383,40 @@ impl Simulator {
         }
     }
 
+    /// Writes the record, or deletes it, in the version that was seen.
+    fn keep_record(&mut self, record: Option<&Registration>, seen: Option<&Precondition>) -> Outcome {
+        let stands = match &self.record {
+            RegistrationView::Kept(kept) => Some(&kept.precondition),
+            _ => None,
+        };
+        if stands != seen {
+            return Outcome::RegistrationChanged;
+        }
+        self.record = match record {
+            None => RegistrationView::Missing,
+            // By way of the Secret that it is kept in.
+            Some(record) => RegistrationView::Kept(KeptRegistration {
+                precondition: Precondition {
+                    uid: seen.map_or_else(|| format!("record-{}", self.passes), |seen| seen.uid.clone()),
+                    resource_version: Some(format!("{}-{}", self.passes, self.writes)),
+                },
+                record: Box::new(Registration::from_data(&record.to_data()).unwrap()),
+            }),
+        };
+        Outcome::Registration(Box::new(self.record.clone()))
+    }
+
+    /// The ID of the client: as the server named it, where it does.
+    pub fn client_id(&self) -> String {
+        match &self.record {
+            RegistrationView::Kept(kept) if let Some(client) = &kept.record.client => client.client_id.clone(),
+            _ => self.world.client_id(),
+        }
+    }
+
     fn remote_effect(&mut self, step: &Step) -> Outcome {
         let there = |driver: &MemoryDriver, id: &str| driver.client(id).is_some();
-        let id = self.world.client_id();
+        let id = self.client_id();
         let before = there(&self.driver, &id);
         let written = |answer| match answer {
             Ok(Written::As(client)) => Outcome::Shown(client),
@@ -436,7 +484,7 @@ impl Simulator {
 
     /// What is valid at the provider, by [`name_of`], where this OIDCClient has a confidential client there.
     pub fn valid_secret(&self) -> Option<String> {
-        let client = self.driver.client(&self.world.client_id())?;
+        let client = self.driver.client(&self.client_id())?;
         if !client.ownership(&self.world.mark()).is_ours() || !client.is_confidential() {
             return None;
         }
@@ -458,10 +506,19 @@ impl Simulator {
     fn valid_secret_is_held(&self) -> bool {
         let users = self.world.existing.as_ref().and_then(|secret| secret.value.as_deref());
         let users = users.map(|value| name_of(&String::from_utf8_lossy(value)));
+        let recorded = match &self.record {
+            RegistrationView::Kept(kept) => kept.record.client.as_ref(),
+            _ => None,
+        };
+        let recorded = recorded.and_then(|client| match &client.secret {
+            ObservedSecret::Shown(secret) => Some(secret.expose().to_owned()),
+            _ => None,
+        });
         let held = |name: &str| {
             self.secrets_of_ours()
                 .any(|view| name_of(&text(view, view.client_secret_key())) == name)
                 || users.as_deref() == Some(name)
+                || recorded.as_deref() == Some(name)
         };
         // Of several keys one is enough.
         self.valid_secret().is_none_or(|valid| valid.split(' ').any(held))
@@ -510,17 +567,22 @@ impl Simulator {
             Step::DeleteRemote { observed, diff, .. } => {
                 if let Some(client) = self.driver.client(&observed.client_id) {
                     let ownership = client.ownership(&mark);
-                    let may = diff.is_some() && ownership.is_ours() || ownership == Ownership::Ours;
+                    // What the server named carries its mark in the record.
+                    let recorded = matches!(&self.record, RegistrationView::Kept(kept) if kept.record.mark == mark);
+                    let may = diff.is_some() && ownership.is_ours() || ownership == Ownership::Ours || recorded;
                     assert!(may, "{step}: {ownership:?}");
                 }
             }
             Step::RemoveFinalizer { left_behind } => {
                 let ours = self
                     .driver
-                    .client(&self.world.client_id())
+                    .client(&self.client_id())
                     .is_some_and(|client| client.ownership(&mark) == Ownership::Ours);
+                // What the server named carries its mark in the record.
+                let released =
+                    matches!(&self.record, RegistrationView::Kept(kept) if kept.record.mark == mark.released());
                 assert!(
-                    !ours || left_behind.is_some(),
+                    !ours || released || left_behind.is_some(),
                     "{step}: a client is left, and nobody is told"
                 );
             }
@@ -536,7 +598,8 @@ impl Simulator {
                     );
                 }
             }
-            Step::AddFinalizer | Step::Prove { .. } => {}
+            Step::KeepRegistration { .. } => assert!(self.world.client.finalizer, "{step} without a finalizer"),
+            Step::AddFinalizer | Step::DropRegistration { .. } | Step::Prove { .. } => {}
         }
     }
 

@@ -22,7 +22,7 @@ use oidc_operator::{
         Snapshot, resolve,
         snapshot::{
             ClientBrief, ClientView, ExistingSecret, ExistingView, Memory, ModelRef, NamespaceView, PresentProvider,
-            ProviderView, RemoteView, Settings, Supply,
+            ProviderView, RegistrationView, RemoteView, Settings, Supply,
         },
     },
 };
@@ -211,6 +211,7 @@ impl World {
             provider: self.provider.clone(),
             outputs: None,
             remote: RemoteView::Unknown,
+            registration: RegistrationView::Unknown,
             existing: ExistingView::Unknown,
             rivals: None,
             workloads: BTreeMap::new(),
@@ -280,6 +281,7 @@ pub fn facts(like: Like) -> ProviderFacts {
             [].as_slice(),
             by_secret,
         ),
+        Like::Registration => ("DynamicRegistration", ["openid"].as_slice(), [].as_slice(), by_secret),
         Like::Keycloak => (
             "Keycloak",
             ["openid", "email", "roles", "profile", "offline_access"].as_slice(),

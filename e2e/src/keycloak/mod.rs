@@ -9,6 +9,7 @@ mod admin;
 mod policies;
 mod provider;
 mod realm;
+mod registrar;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub use admin::KeycloakAdmin;
 pub use policies::Rotation;
 pub use provider::{ADMIN, CA, admin_secret};
 pub use realm::{Realm, ServiceAccount, Snapshot, User};
+pub use registrar::{INITIAL_TOKEN, Registrar};
 
 use crate::process::{Process, cpu_seconds_of};
 use crate::workdir::WorkDir;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     server::Server,
-    table::{Attempt, Kind, authentik, by_hand, create, keycloak, keycloak_password, merge, place},
+    table::{Attempt, Kind, authentik, by_hand, create, keycloak, keycloak_password, merge, place, registration},
 };
 
 /// A field with what it just takes and what it does not.
@@ -55,6 +55,7 @@ fn provider() -> Vec<Limit> {
     let mut limits = provider_fields();
     limits.extend(keycloak_fields());
     limits.extend(authentik_fields());
+    limits.extend(registration_fields());
     limits
 }
 
@@ -77,6 +78,7 @@ fn provider_fields() -> Vec<Limit> {
                 create(json!({"type": "Dex"})),
                 create(keycloak(&json!({}))),
                 create(authentik(&json!({}))),
+                create(registration(&json!({}))),
                 create(by_hand(&json!({}))),
             ],
             refused: ["Dexx", "keycloak", "authentik", "static", ""]
@@ -447,6 +449,35 @@ fn authentik_fields() -> Vec<Limit> {
             "spec.authentik.tokenSecretRef.key",
         ],
         &|reference| authentik(&json!({"tokenSecretRef": reference})),
+    ));
+    limits
+}
+
+fn registration_fields() -> Vec<Limit> {
+    let url = |length: usize| json!({"registrationURL": format!("https://sso.example.com/{}", long(length - 24))});
+    let mut limits = vec![
+        limit(
+            "spec.dynamicRegistration",
+            [json!({"type": "DynamicRegistration", "dex": null, "dynamicRegistration": {}})],
+            [json!({"type": "DynamicRegistration", "dex": null, "dynamicRegistration": "token"})],
+        ),
+        limit(
+            "spec.dynamicRegistration.registrationURL",
+            [registration(&url(512)), registration(&json!({"registrationURL": null}))],
+            [registration(&url(513)), registration(&json!({"registrationURL": ""}))],
+        ),
+        limit(
+            "spec.dynamicRegistration.initialAccessTokenSecretRef",
+            [registration(&json!({"initialAccessTokenSecretRef": null}))],
+            [registration(&json!({"initialAccessTokenSecretRef": "token"}))],
+        ),
+    ];
+    limits.extend(secret_key_limits(
+        [
+            "spec.dynamicRegistration.initialAccessTokenSecretRef.name",
+            "spec.dynamicRegistration.initialAccessTokenSecretRef.key",
+        ],
+        &|reference| registration(&json!({"initialAccessTokenSecretRef": reference})),
     ));
     limits
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::table::{Attempt, Row, authentik, by_hand, create, keycloak, keycloak_password, merge, row, update};
+use crate::table::{
+    Attempt, Row, authentik, by_hand, create, keycloak, keycloak_password, merge, registration, row, update,
+};
 
 fn issuer(url: &str) -> Attempt {
     create(json!({"issuer": {"issuerURL": url}}))
@@ -69,6 +71,11 @@ pub(crate) fn rows() -> Vec<Row> {
         "authentik.adminURL",
         "authentik.adminURL, or publicURL in its place,",
         &|url| create(authentik(&json!({"adminURL": url}))),
+    ));
+    rows.extend(server_url(
+        "dynamicRegistration.registrationURL",
+        "dynamicRegistration.registrationURL",
+        &|url| create(registration(&json!({"registrationURL": url}))),
     ));
     rows.extend(references());
     rows.extend(shapes());
@@ -203,11 +210,11 @@ fn immutable() -> Vec<Row> {
                     json!({}),
                     json!({"issuer": {"issuerCertificateAuthority": {"name": "dex-ca"}}}),
                 ),
-                update(
-                    json!({"type": "Other", "dex": null, "issuer": {"issuerURL": null}}),
-                    json!({"type": "Other", "dex": null, "issuer": {"issuerURL": null}, "resyncInterval": "5m"}),
-                )
-                .widened(),
+                update(authentik(&json!({})), {
+                    let mut patch = authentik(&json!({}));
+                    patch["resyncInterval"] = json!("5m");
+                    patch
+                }),
             ],
             [
                 update(
@@ -215,12 +222,7 @@ fn immutable() -> Vec<Row> {
                     json!({"issuer": {"issuerURL": "https://dex.example.com/other"}}),
                 ),
                 update(json!({}), json!({"issuer": {"issuerURL": null}}))
-                    .also("issuer.issuerURL is required with types Dex, Keycloak and Static"),
-                update(
-                    json!({"type": "Other", "dex": null, "issuer": {"issuerURL": null}}),
-                    json!({"type": "Other", "dex": null}),
-                )
-                .widened(),
+                    .also("issuer.issuerURL is required with every type but Authentik"),
             ],
         ),
         row(
@@ -328,11 +330,11 @@ fn unions() -> Vec<Row> {
             ],
         ),
         row(
-            "issuer.issuerURL is required with types Dex, Keycloak and Static",
+            "issuer.issuerURL is required with every type but Authentik",
             [
                 create(json!({})),
                 create(by_hand(&json!({}))),
-                create(json!({"type": "Other", "dex": null, "issuer": {"issuerURL": null}})).widened(),
+                create(registration(&json!({}))),
                 create(authentik(&json!({}))),
             ],
             [
@@ -345,6 +347,25 @@ fn unions() -> Vec<Row> {
                     create(patch)
                 },
             ],
+        ),
+        row(
+            "dynamicRegistration must be set if, and only if, type is DynamicRegistration",
+            [
+                create(registration(&json!({}))),
+                create(json!({"type": "DynamicRegistration", "dex": null, "dynamicRegistration": {}})),
+            ],
+            [
+                create(json!({"type": "DynamicRegistration", "dex": null})),
+                create(json!({"dynamicRegistration": {}})),
+            ],
+        ),
+        row(
+            "dynamicRegistration.registrationURL is required with issuer.endpoints",
+            [
+                create(with_endpoints(registration(&json!({})))),
+                create(registration(&json!({"registrationURL": null}))),
+            ],
+            [create(with_endpoints(registration(&json!({"registrationURL": null}))))],
         ),
         row(
             "issuer.internal needs issuerURL, discoveryURL or certificateAuthority",
@@ -421,6 +442,12 @@ fn unions() -> Vec<Row> {
     ]
 }
 
+/// One whose endpoints are given by hand.
+fn with_endpoints(mut patch: Value) -> Value {
+    patch["issuer"] = json!({"endpoints": endpoints(&json!({}))});
+    patch
+}
+
 /// One of authentik with this issuer.
 fn with_issuer(issuer: Value) -> Value {
     let mut patch = authentik(&json!({}));
@@ -437,6 +464,7 @@ fn transport() -> Vec<Row> {
     let plain_public = authentik(&json!({"publicURL": "http://auth.example.com"}));
     let plain_inside = authentik(&json!({"adminURL": "http://authentik-server.authentik.svc"}));
     let plain_both = authentik(&json!({"publicURL": "http://auth.example.com", "adminURL": null}));
+    let plain_registration = registration(&json!({"registrationURL": "http://sso.example.com/register"}));
     let neither = grpc(json!({"certificateAuthority": null, "clientCertificateSecretRef": null}));
     let authority_only = grpc(json!({"clientCertificateSecretRef": null}));
     let certificate_only = grpc(json!({"certificateAuthority": null}));
@@ -478,6 +506,17 @@ fn transport() -> Vec<Row> {
             "keycloak.adminURL must be https",
             [create(keycloak(&json!({}))), insecure("AdminAPI", plain_admin.clone())],
             [create(plain_admin.clone()), insecure("Discovery", plain_admin)],
+        ),
+        row(
+            "dynamicRegistration.registrationURL must be https",
+            [
+                create(registration(&json!({}))),
+                insecure("AdminAPI", plain_registration.clone()),
+            ],
+            [
+                create(plain_registration.clone()),
+                insecure("Discovery", plain_registration),
+            ],
         ),
         row(
             "authentik.publicURL must be https",

@@ -83,6 +83,16 @@ pub(crate) fn authentik(patch: &Value) -> Value {
     json!({"type": "Authentik", "dex": null, "issuer": {"issuerURL": null}, "authentik": block})
 }
 
+/// The patch that makes the base OIDCProvider one with dynamic registration, with `patch` on its block.
+pub(crate) fn registration(patch: &Value) -> Value {
+    let mut block = json!({
+        "initialAccessTokenSecretRef": {"name": "initial", "key": "token"},
+        "registrationURL": "https://sso.example.com/register",
+    });
+    merge(&mut block, patch);
+    json!({"type": "DynamicRegistration", "dex": null, "dynamicRegistration": block})
+}
+
 /// The patch that makes the base OIDCProvider one whose clients are made by hand, with `patch` on its issuer.
 pub(crate) fn by_hand(patch: &Value) -> Value {
     json!({"type": "Static", "dex": null, "issuer": patch})

@@ -201,6 +201,7 @@ impl Life {
         let context = Context {
             kube: kube.clone(),
             objects,
+            namespace: oidc_operator_e2e::install::NAMESPACE.to_owned(),
             settings: Settings {
                 owner: OwnerId::new(OWNER).unwrap(),
                 deletion_timeout: Duration::from_secs(600),

@@ -13,6 +13,7 @@ mod held;
 mod keys;
 mod overlap;
 mod ownership;
+mod registration;
 mod secrecy;
 mod verify;
 mod way;

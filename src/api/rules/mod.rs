@@ -71,6 +71,7 @@ pub const CLIENT_LISTS: &[(&str, ListType)] = &[
     ("spec.outputs.configMap.templates", ListType::Map("key")),
     ("spec.rolloutRestart", ListType::MapOf(&["kind", "name"])),
     ("status.conditions", ListType::Map("type")),
+    ("status.registration.possibleOrphans", ListType::Set),
     ("status.resolved.grantTypes", ListType::Set),
     ("status.resolved.scopes", ListType::Set),
 ];

@@ -39,6 +39,14 @@ pub const PROVIDER_RULES: &[&[CelRule]] = &[
     server_url!("spec.authentik.adminURL", "authentik.adminURL"),
     certificate_authority!("spec.authentik.certificateAuthority", "authentik.certificateAuthority"),
     secret_key!("spec.authentik.tokenSecretRef", "authentik.tokenSecretRef"),
+    secret_key!(
+        "spec.dynamicRegistration.initialAccessTokenSecretRef",
+        "dynamicRegistration.initialAccessTokenSecretRef"
+    ),
+    server_url!(
+        "spec.dynamicRegistration.registrationURL",
+        "dynamicRegistration.registrationURL"
+    ),
     SHAPES,
 ];
 
@@ -101,8 +109,18 @@ const UNIONS: &[CelRule] = &[
     ),
     rule(
         "spec",
-        "!(self.type in ['Dex', 'Keycloak', 'Static']) || has(self.issuer.issuerURL)",
-        "issuer.issuerURL is required with types Dex, Keycloak and Static",
+        "(self.type == 'DynamicRegistration') == has(self.dynamicRegistration)",
+        "dynamicRegistration must be set if, and only if, type is DynamicRegistration (it may be empty: {})",
+    ),
+    rule(
+        "spec",
+        "self.type == 'Authentik' || has(self.issuer.issuerURL)",
+        "issuer.issuerURL is required with every type but Authentik",
+    ),
+    rule(
+        "spec",
+        "!has(self.dynamicRegistration) || !has(self.issuer.endpoints) || has(self.dynamicRegistration.registrationURL)",
+        "dynamicRegistration.registrationURL is required with issuer.endpoints: no discovery document is read then",
     ),
     rule(
         "spec",
@@ -178,6 +196,11 @@ const TRANSPORT: &[CelRule] = &[
         "spec",
         "!has(self.keycloak) || self.keycloak.adminURL.startsWith('https://') || (has(self.insecureTransport) && 'AdminAPI' in self.insecureTransport.allowed)",
         "keycloak.adminURL must be https, unless insecureTransport.allowed holds AdminAPI (development only)",
+    ),
+    rule(
+        "spec",
+        "!has(self.dynamicRegistration) || !has(self.dynamicRegistration.registrationURL) || self.dynamicRegistration.registrationURL.startsWith('https://') || (has(self.insecureTransport) && 'AdminAPI' in self.insecureTransport.allowed)",
+        "dynamicRegistration.registrationURL must be https, unless insecureTransport.allowed holds AdminAPI (development only)",
     ),
     rule(
         "spec",

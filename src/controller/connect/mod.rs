@@ -19,7 +19,8 @@ use crate::{
         Reason,
         common::{CA_BUNDLE_KEY, CertificateAuthorityKind, CertificateAuthorityReference},
         provider::{
-            AuthentikSpec, DexGrpc, InsecurePart, KeycloakCredentialsType, KeycloakSpec, OIDCProviderSpec, ProviderType,
+            AuthentikSpec, DexGrpc, DynamicRegistrationSpec, InsecurePart, KeycloakCredentialsType, KeycloakSpec,
+            OIDCProviderSpec, ProviderType,
         },
     },
     domain::{Discovery, Endpoints, IdpError, digest, duration, pem::CaBundle},
@@ -31,6 +32,7 @@ use crate::{
         http::HttpClient,
         issuer::IssuerRequest,
         keycloak::{AdminCredentials, KeycloakConfig, KeycloakDriver},
+        registration::{RegistrationConfig, RegistrationDriver},
     },
     kubernetes::client::KubeError,
     plan::provider::{AdminProblem, BadReference},
@@ -113,7 +115,9 @@ fn limits(spec: &OIDCProviderSpec) -> Limits {
     let given = spec.admin_api.as_ref();
     let in_flight = given.and_then(|admin| admin.max_in_flight).unwrap_or(match spec.type_ {
         ProviderType::Authentik => DEFAULT_IN_FLIGHT_AUTHENTIK,
-        ProviderType::Dex | ProviderType::Keycloak | ProviderType::Static => DEFAULT_IN_FLIGHT,
+        ProviderType::Dex | ProviderType::Keycloak | ProviderType::DynamicRegistration | ProviderType::Static => {
+            DEFAULT_IN_FLIGHT
+        }
     });
     let rate = given
         .and_then(|admin| admin.requests_per_second)
@@ -207,6 +211,11 @@ pub enum AdminReferences {
         /// The operator's token.
         token: SecretString,
     },
+    /// Dynamic registration.
+    Registration {
+        /// The initial access token.
+        initial_token: Option<SecretString>,
+    },
     /// There is none; or what the type needs is not in the spec: an object from before the CRD's rules.
     Nothing,
 }
@@ -216,7 +225,7 @@ impl AdminReferences {
     fn certificate_authority(&self) -> Option<&CaBundle> {
         match self {
             Self::Dex { ca, .. } | Self::Keycloak { ca, .. } | Self::Authentik { ca, .. } => ca.as_ref(),
-            Self::Nothing => None,
+            Self::Registration { .. } | Self::Nothing => None,
         }
     }
 }
@@ -252,11 +261,12 @@ pub async fn references(context: &Context, namespace: &str, spec: &OIDCProviderS
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
     let grpc = spec.dex.as_ref().and_then(|dex| dex.grpc.as_ref());
-    let (ca, credentials) = match (grpc, &spec.keycloak, &spec.authentik) {
+    let (ca, credentials) = match (grpc, &spec.keycloak, &spec.authentik, &spec.dynamic_registration) {
         (Some(grpc), ..) => dex(reader, grpc).await?,
-        (None, Some(keycloak), _) => self::keycloak(reader, keycloak).await?,
-        (None, None, Some(authentik)) => self::authentik(reader, authentik).await?,
-        (None, None, None) => (Ok(None), Ok(Account::Nothing)),
+        (None, Some(keycloak), ..) => self::keycloak(reader, keycloak).await?,
+        (None, None, Some(authentik), _) => self::authentik(reader, authentik).await?,
+        (None, None, None, Some(registration)) => self::registration(reader, registration).await?,
+        (None, None, None, None) => (Ok(None), Ok(Account::Nothing)),
     };
     let credentials_gone = matches!(&credentials, Err(problem) if problem.reason == Reason::SecretNotFound);
     let admin = match (ca, credentials) {
@@ -265,6 +275,7 @@ pub async fn references(context: &Context, namespace: &str, spec: &OIDCProviderS
         (Ok(ca), Ok(Account::Dex(identity))) => Ok(AdminReferences::Dex { ca, identity }),
         (Ok(ca), Ok(Account::Keycloak(credentials))) => Ok(AdminReferences::Keycloak { ca, credentials }),
         (Ok(ca), Ok(Account::Authentik(token))) => Ok(AdminReferences::Authentik { ca, token }),
+        (Ok(_), Ok(Account::Registration(initial_token))) => Ok(AdminReferences::Registration { initial_token }),
         (Ok(_), Ok(Account::Nothing)) => Ok(AdminReferences::Nothing),
     };
     Ok(References {
@@ -279,6 +290,7 @@ enum Account {
     Dex(Option<ClientIdentity>),
     Keycloak(AdminCredentials),
     Authentik(SecretString),
+    Registration(Option<SecretString>),
     Nothing,
 }
 
@@ -351,15 +363,29 @@ async fn authentik(reader: Reader<'_>, spec: &AuthentikSpec) -> Result<Admin, Ku
     Ok((ca, token.map(Account::Authentik)))
 }
 
+async fn registration(reader: Reader<'_>, spec: &DynamicRegistrationSpec) -> Result<Admin, KubeError> {
+    let token = match &spec.initial_access_token_secret_ref {
+        None => Ok(None),
+        Some(reference) => reader
+            .secret_text("spec.dynamicRegistration.initialAccessTokenSecretRef", reference)
+            .await?
+            .map(Some),
+    };
+    Ok((Ok(None), token.map(Account::Registration)))
+}
+
 /// What a driver is built from: a change of any of it asks for a new one. Holds digests only.
 pub fn fingerprint(spec: &OIDCProviderSpec, references: &References) -> String {
     let hashed = |secret: &SecretString| digest::sha256_hex(secret.expose_secret().as_bytes());
     let pem = |ca: &Option<CaBundle>| ca.as_ref().map(CaBundle::to_pem).unwrap_or_default();
     let mut parts = vec![format!(
-        "{:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         spec.dex,
         spec.keycloak,
         spec.authentik,
+        spec.dynamic_registration,
+        // Which document names the registration endpoint.
+        spec.dynamic_registration.as_ref().map(|_| &spec.issuer),
         limits(spec),
         spec.insecure_transport
     )];
@@ -386,6 +412,7 @@ pub fn fingerprint(spec: &OIDCProviderSpec, references: &References) -> String {
             }
         }
         Ok(AdminReferences::Authentik { ca, token }) => parts.extend([pem(ca), hashed(token)]),
+        Ok(AdminReferences::Registration { initial_token }) => parts.extend(initial_token.as_ref().map(hashed)),
         Ok(AdminReferences::Nothing) | Err(_) => {}
     }
     digest::sha256_hex(parts.join("\u{0}").as_bytes())
@@ -446,6 +473,10 @@ pub fn driver(
             AuthentikDriver::new(&config, &transport(ca, &None), issuer)
                 .map(|authentik| Box::new(authentik) as Box<dyn Driver>)
         }
+        (AdminReferences::Registration { initial_token }, ..) if spec.type_ == ProviderType::DynamicRegistration => {
+            RegistrationDriver::new(registration_config(spec, initial_token.clone()), issuer)
+                .map(|registration| Box::new(registration) as Box<dyn Driver>)
+        }
         (AdminReferences::Nothing, ..) if spec.type_ == ProviderType::Static => Ok(Box::new(ByHandDriver::new(issuer))),
         // The CRD's rules exclude it; an object from before them is not a reason to fail.
         _ => {
@@ -453,6 +484,7 @@ pub fn driver(
                 ProviderType::Dex => "spec.dex.grpc",
                 ProviderType::Keycloak => "spec.keycloak with credentials",
                 ProviderType::Authentik => "spec.authentik",
+                ProviderType::DynamicRegistration => "spec.dynamicRegistration",
                 ProviderType::Static => "spec.issuer alone",
             };
             return Err(AdminProblem::Reference(BadReference {
@@ -467,6 +499,22 @@ pub fn driver(
         limits,
         context.metrics.clone(),
     ))
+}
+
+fn registration_config(spec: &OIDCProviderSpec, initial_token: Option<SecretString>) -> RegistrationConfig {
+    let request = issuer_request(spec);
+    RegistrationConfig {
+        issuer: request.issuer.to_owned(),
+        issuer_field: request.field,
+        discovery_url: request.discovery_url.map(str::to_owned),
+        registration_url: spec
+            .dynamic_registration
+            .as_ref()
+            .and_then(|registration| registration.registration_url.clone()),
+        initial_token,
+        insecure_endpoints_allowed: request.insecure_endpoints_allowed,
+        insecure_allowed: allows(spec, InsecurePart::AdminAPI),
+    }
 }
 
 fn admin_tls(grpc: &DexGrpc) -> AdminTls {
@@ -489,8 +537,11 @@ pub fn insecure(spec: &OIDCProviderSpec) -> Vec<&'static str> {
     }
     let is_plain = |url: &str| url.starts_with("http://");
     let keycloak = spec.keycloak.as_ref().map(|keycloak| keycloak.admin_url.as_str());
+    let registration = spec.dynamic_registration.as_ref();
+    let registration = registration.and_then(|registration| registration.registration_url.as_deref());
     let authentik = spec.authentik.as_ref();
     if keycloak
+        .or(registration)
         .or(authentik.map(AuthentikSpec::admin_url))
         .is_some_and(is_plain)
     {

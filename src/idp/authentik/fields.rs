@@ -296,6 +296,7 @@ pub(super) fn observe(
         disabled: false,
         fields: fields.0,
         handles,
+        registered: None,
     }
 }
 
@@ -330,6 +331,7 @@ pub(super) fn remains(
         disabled: false,
         fields: fields.0,
         handles,
+        registered: None,
     }
 }
 

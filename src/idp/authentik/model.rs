@@ -74,6 +74,7 @@ impl AuthentikModel {
                 end_session: Some(format!("{application}end-session/")),
                 revocation: Some(self.revocation_endpoint()),
                 device_authorization: Some(shared("device")),
+                registration: None,
             },
             auth_methods: Some(names(&["client_secret_basic", "client_secret_post"])),
             code_challenge_methods: names(&["plain", "S256"]),
@@ -152,6 +153,7 @@ impl Model for AuthentikModel {
             disabled: false,
             fields: fields::wanted(desired, &self.settings),
             handles: BTreeMap::new(),
+            registered: None,
         }
     }
 

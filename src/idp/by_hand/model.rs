@@ -6,7 +6,7 @@ use crate::domain::{
     Assessment, Capabilities, ClientSecret, DesiredClient, Enforcement, Model, ObservedClient, Pkce, ProviderFacts,
     Support, TokenEndpointAuthMethod, Unsupported, Validity,
     client::TokenLifetimes,
-    model::{RotationCapability, created_secret},
+    model::{DriftDetection, RotationCapability, created_secret},
 };
 
 /// The pure half of the driver.
@@ -36,7 +36,7 @@ const FIELDS: [&str; 16] = [
 impl Model for ByHandModel {
     fn capabilities(&self) -> Capabilities {
         let fields = FIELDS.map(|field| (field, Support::Unsupported));
-        Capabilities::new(RotationCapability::Manual, false, fields)
+        Capabilities::new(RotationCapability::Manual, false, fields).with_drift(DriftDetection::None)
     }
 
     fn made_by_hand(&self) -> bool {
@@ -70,6 +70,7 @@ impl Model for ByHandModel {
             disabled: false,
             fields: BTreeMap::new(),
             handles: BTreeMap::new(),
+            registered: None,
         }
     }
 }

@@ -364,6 +364,7 @@ fn observed(
             .map(|(field, value)| (field.to_owned(), value))
             .collect(),
         handles: BTreeMap::new(),
+        registered: None,
     }
 }
 

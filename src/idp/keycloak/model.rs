@@ -135,6 +135,7 @@ impl Model for KeycloakModel {
             disabled: false,
             fields: Self::fields(desired),
             handles: BTreeMap::new(),
+            registered: None,
         }
     }
 

@@ -482,6 +482,7 @@ impl Representation {
             disabled: !self.enabled,
             fields: self.fields(),
             handles,
+            registered: None,
         }
     }
 

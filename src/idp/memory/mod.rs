@@ -3,6 +3,8 @@
 //!
 //! The [contract suite](super::contract) runs against it and against the real ones, so that it stays honest.
 
+mod registrar;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,11 +12,13 @@ use std::{
 
 use async_trait::async_trait;
 
+use self::registrar::Registrar;
 use super::{
     Created, Credentials, Driver, Page, ServerInfo, Written,
     authentik::{AuthentikModel, Settings},
     dex::DexModel,
     keycloak::KeycloakModel,
+    registration::RegistrationModel,
 };
 use crate::domain::{
     ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, ObservedSecret,
@@ -34,6 +38,9 @@ pub enum Like {
     /// Authentik: identifiers are the server's, and a write shows what it made; claims and the application are changed by a
     /// request each.
     Authentik,
+    /// A server with dynamic registration: it names clients and makes their secrets, shows neither again, and gives another token
+    /// with each answer.
+    Registration,
 }
 
 impl Like {
@@ -42,6 +49,7 @@ impl Like {
         match self {
             Self::Dex => Arc::new(DexModel),
             Self::Keycloak => Arc::new(KeycloakModel::new("memory")),
+            Self::Registration => Arc::new(RegistrationModel),
             Self::Authentik => Arc::new(AuthentikModel::new(Settings {
                 public_url: "https://idp".to_owned(),
                 authorization_flow: "authorize".to_owned(),
@@ -130,6 +138,8 @@ struct State {
     overlap: bool,
     /// Replaced secrets that are valid, by client ID.
     previous: BTreeMap<String, ClientSecret>,
+    /// What the server of [`Like::Registration`] has said so far: its names, secrets and tokens are numbered.
+    registrar: Registrar,
 }
 
 /// The driver.
@@ -157,6 +167,7 @@ impl MemoryDriver {
             bulk_list: true,
             overlap: false,
             previous: BTreeMap::new(),
+            registrar: Registrar::default(),
         };
         Self {
             like,
@@ -173,6 +184,11 @@ impl MemoryDriver {
     /// From now on a replaced secret stays valid where that is asked for, as under Keycloak's client policy.
     pub fn allow_overlap(&self) {
         self.state().overlap = true;
+    }
+
+    /// From now on no client can be changed or deleted: a server with RFC 7591 and without RFC 7592.
+    pub fn forbid_management(&self) {
+        self.state().registrar.create_only = true;
     }
 
     /// All replaced secrets end: their time is over.
@@ -254,7 +270,7 @@ impl MemoryDriver {
                 secret: ObservedSecret::NotShown,
                 ..client
             },
-            Like::Keycloak | Like::Authentik => client,
+            Like::Keycloak | Like::Authentik | Like::Registration => client,
         }
     }
 
@@ -321,6 +337,9 @@ impl Driver for MemoryDriver {
 
     async fn list(&self, page: u32) -> Result<Page, IdpError> {
         self.call(Operation::List, "", |state| {
+            if self.like == Like::Registration {
+                return Err(registrar::shows_nothing("List"));
+            }
             if !state.bulk_list {
                 return Err(IdpError::new(IdpErrorKind::Unsupported, "List", "lists are forbidden"));
             }
@@ -334,6 +353,9 @@ impl Driver for MemoryDriver {
     }
 
     async fn get(&self, client_id: &str, mark: &Mark) -> Result<Option<ObservedClient>, IdpError> {
+        if self.like == Like::Registration {
+            return self.call(Operation::Get, client_id, |_| Err(registrar::shows_nothing("Get")));
+        }
         let made_for = self.model.created(&DesiredClient::new(client_id, mark.clone()), None);
         self.call(Operation::Get, client_id, |state| {
             let renamed = || {
@@ -354,6 +376,13 @@ impl Driver for MemoryDriver {
     }
 
     async fn create(&self, desired: &DesiredClient, secret: Option<&ClientSecret>) -> Result<Created, IdpError> {
+        if self.like == Like::Registration {
+            return self.call(Operation::Create, "", |state| {
+                let client = state.registrar.register(self.model.as_ref(), desired);
+                state.clients.insert(client.client_id.clone(), client.clone());
+                Ok(Created::As(Box::new(client)))
+            });
+        }
         let mut client = self.model.created(desired, secret);
         self.call(Operation::Create, &desired.client_id, |state| {
             if desired.has_secret() && !secret.is_some_and(|secret| desired.takes(secret)) {
@@ -396,6 +425,12 @@ impl Driver for MemoryDriver {
                     "this needs a re-creation",
                 ));
             }
+            if self.like == Like::Registration {
+                let stored = state.clients.get(&observed.client_id);
+                let client = state.registrar.change(self.model.as_ref(), stored, observed, desired)?;
+                state.clients.insert(client.client_id.clone(), client.clone());
+                return Ok(Written::As(Box::new(client)));
+            }
             let Some(old) = state.clients.remove(&observed.client_id) else {
                 return Ok(Written::NotFound);
             };
@@ -416,6 +451,9 @@ impl Driver for MemoryDriver {
 
     async fn delete(&self, observed: &ObservedClient) -> Result<Written, IdpError> {
         self.call(Operation::Delete, &observed.client_id, |state| {
+            if self.like == Like::Registration {
+                registrar::authenticated("Delete", state.clients.get(&observed.client_id), observed)?;
+            }
             match state.clients.remove(&observed.client_id) {
                 Some(_) => Ok(Written::Done),
                 None => Ok(Written::NotFound),
@@ -453,7 +491,7 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_the_contract() {
-        for like in [Like::Dex, Like::Keycloak, Like::Authentik] {
+        for like in [Like::Dex, Like::Keycloak, Like::Authentik, Like::Registration] {
             let driver = MemoryDriver::new(like);
             let report = contract::run(&driver, &Fixture::new("test", Some(Endpoints::default()))).await;
             assert_eq!(failures(&report), Vec::<String>::new(), "{like:?}");

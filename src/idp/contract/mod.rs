@@ -3,6 +3,8 @@
 //! A case is a function that tells what went wrong instead of panicking, so that it can run anywhere: `cargo test`,
 //! e2e, or by hand against a server. Each works on clients of its own, cleans up, and leaves other clients alone.
 
+mod registered;
+
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -23,6 +25,7 @@ pub struct Fixture {
     page: usize,
     facts: Option<ProviderFacts>,
     plain_basic: bool,
+    altered: &'static [&'static str],
     stranger: Option<Box<dyn Driver>>,
     silent: Option<Box<dyn Driver>>,
 }
@@ -47,6 +50,7 @@ impl Fixture {
             page: 2,
             facts: None,
             plain_basic: false,
+            altered: &[],
             stranger: None,
             silent: None,
         }
@@ -78,6 +82,13 @@ impl Fixture {
     #[must_use]
     pub fn with_plain_basic(mut self) -> Self {
         self.plain_basic = true;
+        self
+    }
+
+    /// The server registers these fields otherwise than it is asked to, and says so.
+    #[must_use]
+    pub fn with_altered(mut self, fields: &'static [&'static str]) -> Self {
+        self.altered = fields;
         self
     }
 
@@ -178,9 +189,25 @@ pub const CASES: &[Case] = &[
     ("silence-ends", |s| Box::pin(silence_ends(s))),
 ];
 
-/// Runs all cases, one after the other.
+/// How many cases there are for this driver.
+pub fn cases_of(driver: &dyn Driver) -> usize {
+    if driver.model().registers() {
+        registered::CASES.len()
+    } else {
+        CASES.len()
+    }
+}
+
+/// Runs all cases, one after the other: those of drivers whose server names the clients, or those of all others.
 pub async fn run(driver: &dyn Driver, fixture: &Fixture) -> Report {
     let mut report = Report::default();
+    if driver.model().registers() {
+        for (name, case) in registered::CASES {
+            let outcome = case(&Subject { driver, fixture, name }).await;
+            report.outcomes.push((name, outcome));
+        }
+        return report;
+    }
     for (name, case) in CASES {
         let subject = Subject { driver, fixture, name };
         // What an interrupted run left behind.
