@@ -182,7 +182,8 @@ impl KubeError {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its sources.
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -196,6 +197,15 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A failed call, for a caller who reads the API server's answer himself.
+#[derive(Debug)]
+pub enum CallError {
+    /// What the client says. Its `Debug` may hold a whole answer: it is not for logs.
+    Failed(kube::Error),
+    /// No answer in time. Whether a write took effect is unknown.
+    Timeout,
+}
+
 /// One call within [`CALL_DEADLINE`], counted by `operation` (`"<verb> <resource>"`: a bounded set).
 ///
 /// # Errors
@@ -205,15 +215,36 @@ pub async fn within<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, KubeError> {
+    let result = within_time(metrics, operation, CALL_DEADLINE, call).await;
+    result.map_err(|failure| match failure {
+        CallError::Failed(error) => KubeError::new(operation, &error),
+        CallError::Timeout => KubeError::Timeout { operation },
+    })
+}
+
+/// The same within a time of the caller's, who is told what the client said.
+///
+/// # Errors
+/// [`CallError`].
+pub async fn within_time<T>(
+    metrics: &Metrics,
+    operation: &'static str,
+    time: Duration,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, CallError> {
     let start = Instant::now();
-    let result = match tokio::time::timeout(CALL_DEADLINE, call).await {
-        Ok(answer) => answer.map_err(|error| KubeError::new(operation, &error)),
+    let result = match tokio::time::timeout(time, call).await {
+        Ok(answer) => answer.map_err(CallError::Failed),
         Err(_) => {
             metrics.deadline("kubernetes");
-            Err(KubeError::Timeout { operation })
+            Err(CallError::Timeout)
         }
     };
-    let outcome = result.as_ref().map_or_else(KubeError::label, |_| "ok");
+    let outcome = match &result {
+        Ok(_) => "ok",
+        Err(CallError::Failed(error)) => KubeError::new(operation, error).label(),
+        Err(CallError::Timeout) => KubeError::Timeout { operation }.label(),
+    };
     metrics.kubernetes_request(operation, outcome, start.elapsed().as_secs_f64());
     result
 }

@@ -13,7 +13,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::telemetry::{health::Health, metrics::Metrics};
+use crate::{
+    domain::error::bounded,
+    telemetry::{health::Health, metrics::Metrics},
+};
 
 /// Between two pieces of a list.
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
@@ -50,7 +53,38 @@ where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
 {
     let config = config.page_size(PAGE);
-    mended(name, move || watcher(api.clone(), config.clone()), metrics, health).map(move |event| event.modify(prune))
+    let make = move || watcher(api.clone(), config.clone());
+    healthy(name, mended(name, make, refused_as_gone, metrics), health).map(move |event| event.modify(prune))
+}
+
+/// Why a watch fails. It is mended all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What the watcher, or the API server, says.
+    #[error("{0}")]
+    Told(#[from] watcher::Error),
+    /// No answer within this time.
+    #[error("no answer within {} s", .0.as_secs())]
+    Silent(Duration),
+    /// It ended without a word.
+    #[error("it ended")]
+    Ended,
+}
+
+/// Watches for ever, too, and tells of each failure before it is mended: for a watch whose state is somebody else's business
+/// than the operator's own health. After a failure all is listed anew, so that the end of a list says that it works again.
+pub fn watch_and_tell<K>(
+    name: &'static str,
+    api: Api<K>,
+    prune: fn(&mut K),
+    metrics: Metrics,
+) -> impl Stream<Item = Result<Event<K>, Failure>> + Send + use<K>
+where
+    K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+{
+    let config = watcher::Config::default().page_size(PAGE);
+    let make = move || watcher(api.clone(), config.clone());
+    mended(name, make, |_| true, metrics).map(move |told| told.map(|event| event.modify(prune)))
 }
 
 type Running<K> = Pin<Box<dyn Stream<Item = Result<Event<K>, watcher::Error>> + Send>>;
@@ -59,69 +93,83 @@ struct Mended<F, K> {
     make: F,
     running: Option<Running<K>>,
     listing: bool,
+    /// How long to wait before the next try.
+    pause: Option<Duration>,
     backoff: DefaultBackoff,
 }
 
-/// Takes the place of what `make` gives whenever that is beyond repair.
+/// Events for the operator itself: failures count in its health.
+fn healthy<K: Send + 'static>(
+    name: &'static str,
+    told: impl Stream<Item = Result<Event<K>, Failure>> + Send,
+    health: Health,
+) -> impl Stream<Item = Event<K>> + Send {
+    health.started(name);
+    told.filter_map(move |told| {
+        match &told {
+            // A list that gets nowhere is not well yet.
+            Ok(Event::Init | Event::InitApply(_)) => {}
+            Ok(Event::InitDone) => health.listed(name),
+            Ok(Event::Apply(_) | Event::Delete(_)) => health.works(name),
+            Err(_) => health.failed(name),
+        }
+        std::future::ready(told.ok())
+    })
+}
+
+/// Takes the place of what `make` gives whenever that is beyond repair, or where `anew` says so.
 fn mended<K, S>(
     name: &'static str,
     make: impl Fn() -> S + Send + 'static,
+    anew: fn(&watcher::Error) -> bool,
     metrics: Metrics,
-    health: Health,
-) -> impl Stream<Item = Event<K>> + Send
+) -> impl Stream<Item = Result<Event<K>, Failure>> + Send
 where
     K: Send + 'static,
     S: Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
 {
-    health.started(name);
     let state = Mended {
         make,
         running: None,
         listing: true,
+        pause: None,
         backoff: DefaultBackoff::default(),
     };
-    futures::stream::unfold(
-        (state, metrics, health),
-        move |(mut state, metrics, health)| async move {
-            loop {
-                let running = state.running.get_or_insert_with(|| Box::pin((state.make)()));
-                let deadline = if state.listing { LIST_DEADLINE } else { WATCH_DEADLINE };
-                let begin_anew = match tokio::time::timeout(deadline, running.next()).await {
-                    Ok(Some(Ok(event))) => {
-                        match &event {
-                            Event::Init => state.listing = true,
-                            // A list that gets nowhere is not well yet.
-                            Event::InitApply(_) => {}
-                            Event::InitDone => {
-                                state.listing = false;
-                                health.listed(name);
-                            }
-                            Event::Apply(_) | Event::Delete(_) => health.works(name),
-                        }
-                        return Some((event, (state, metrics, health)));
-                    }
-                    Ok(Some(Err(error))) => {
-                        tracing::warn!(watch = name, error = %crate::domain::error::bounded(&error.to_string()), "watch failed");
-                        refused_as_gone(&error)
-                    }
-                    Ok(None) => true,
-                    Err(_) => {
-                        tracing::warn!(watch = name, seconds = deadline.as_secs(), "watch got no answer");
-                        metrics.deadline("watch");
-                        true
-                    }
-                };
-                metrics.watch_error(name);
-                health.failed(name);
-                if begin_anew {
-                    metrics.watch_rebuild(name);
-                    (state.running, state.listing) = (None, true);
+    futures::stream::unfold((state, metrics), move |(mut state, metrics)| async move {
+        if let Some(pause) = state.pause.take() {
+            tokio::time::sleep(pause).await;
+        }
+        let running = state.running.get_or_insert_with(|| Box::pin((state.make)()));
+        let deadline = if state.listing { LIST_DEADLINE } else { WATCH_DEADLINE };
+        let (failure, begin_anew) = match tokio::time::timeout(deadline, running.next()).await {
+            Ok(Some(Ok(event))) => {
+                match &event {
+                    Event::Init => state.listing = true,
+                    Event::InitDone => state.listing = false,
+                    Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
                 }
-                // Endless: kube's own default has no last try.
-                tokio::time::sleep(state.backoff.next().unwrap_or(LIST_DEADLINE)).await;
+                return Some((Ok(event), (state, metrics)));
             }
-        },
-    )
+            Ok(Some(Err(error))) => {
+                let begin_anew = anew(&error);
+                (Failure::Told(error), begin_anew)
+            }
+            Ok(None) => (Failure::Ended, true),
+            Err(_) => {
+                metrics.deadline("watch");
+                (Failure::Silent(deadline), true)
+            }
+        };
+        tracing::warn!(watch = name, error = %bounded(&failure.to_string()), "watch failed");
+        metrics.watch_error(name);
+        if begin_anew {
+            metrics.watch_rebuild(name);
+            (state.running, state.listing) = (None, true);
+        }
+        // Endless: kube's own default has no last try.
+        state.pause = Some(state.backoff.next().unwrap_or(LIST_DEADLINE));
+        Some((Err(failure), (state, metrics)))
+    })
 }
 
 /// 410 as the answer to the start of a watch: kube's watcher would ask for the same version for ever (P8).
@@ -171,7 +219,11 @@ mod tests {
             stream::iter(script).chain(stream::pending())
         };
         (
-            mended("maps", make, metrics.clone(), health.clone()),
+            healthy(
+                "maps",
+                mended("maps", make, refused_as_gone, metrics.clone()),
+                health.clone(),
+            ),
             begun,
             metrics,
             health,
@@ -244,6 +296,29 @@ mod tests {
                 .text()
                 .contains(r#"oidc_operator_deadlines_total{what="watch"} 1"#)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_is_told_of_a_failure_at_once_and_then_sees_all_anew() {
+        let scripts: Vec<Script> = vec![
+            vec![Ok(Event::Init), Ok(Event::InitDone), Err(start_failed(503))],
+            listed(&["a"]).into_iter().map(Ok).collect(),
+        ];
+        let scripts = Mutex::new(scripts.into_iter());
+        let make = move || {
+            let script = scripts.lock().unwrap().next().unwrap_or_default();
+            stream::iter(script).chain(stream::pending())
+        };
+        let mut told = Box::pin(mended("maps", make, |_| true, Metrics::new()));
+        let start = Instant::now();
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            seen.push(told.next().await.unwrap().map(|event| event.to_string()).is_ok());
+        }
+        assert_eq!((seen, start.elapsed()), (vec![true, true, false], Duration::ZERO));
+        let anew = told.next().await.unwrap().unwrap().to_string();
+        assert_eq!(anew, "Init");
+        assert!(start.elapsed() > Duration::from_millis(500), "after a pause");
     }
 
     #[test]
