@@ -101,15 +101,16 @@ fn decisions_roll_no_dice() {
 
 #[test]
 fn drivers_know_no_kubernetes() {
-    let words = [
-        "kube::",
-        "k8s_openapi",
-        "crate::kubernetes",
-        "crate::controller",
-        "crate::api",
-        "crate::plan",
-    ];
-    assert_eq!(lines_with(&["idp"], &words), Vec::<String>::new());
+    let kubernetes = ["kube::", "k8s_openapi", "crate::kubernetes"];
+    let found = lines_with(&["idp"], &kubernetes);
+    // Dex's storage is Kubernetes' API (docs/decisions/0015-dex-storage.md).
+    let others: Vec<_> = (found.iter())
+        .filter(|line| !line.starts_with("src/idp/dex/storage/"))
+        .collect();
+    assert!(others.is_empty(), "{others:#?}");
+    assert!(others.len() < found.len(), "nobody needs the exception any more");
+    let rooms = ["crate::controller", "crate::api", "crate::plan"];
+    assert_eq!(lines_with(&["idp"], &rooms), Vec::<String>::new());
 }
 
 #[test]

@@ -407,6 +407,7 @@ async fn write(driver: &dyn Driver, step: &Step) -> Outcome {
         Ok(Written::Done) => Outcome::Done,
         Ok(Written::As(client)) => Outcome::Shown(client),
         Ok(Written::NotFound) => Outcome::Missing,
+        Ok(Written::Outdated) => Outcome::Outdated,
         Err(error) => Outcome::Failed(error),
     };
     match step {

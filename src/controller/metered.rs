@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -15,7 +16,7 @@ use crate::{
     domain::{
         ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof, RemoteDiff,
     },
-    idp::{Created, Credentials, Driver, Page, ServerInfo, Written},
+    idp::{Created, Credentials, Driver, Page, ServerInfo, Watch, Watched, Written},
     telemetry::metrics::Metrics,
 };
 
@@ -128,6 +129,23 @@ impl Driver for Metered {
 
     async fn list(&self, page: u32) -> Result<Page, IdpError> {
         self.call("list", self.inner.list(page)).await
+    }
+
+    /// Each list and each failure counts as a call; a watch that stands makes none.
+    fn watch(&self) -> Option<Watch> {
+        let watch = self.inner.watch()?;
+        let (metrics, provider_type) = (self.metrics.clone(), self.provider_type);
+        let counted = watch.events.inspect(move |event| match event {
+            Watched::Listed { began, .. } => {
+                metrics.idp_request(provider_type, "list", "ok", began.elapsed().as_secs_f64());
+            }
+            Watched::Changed(_) => {}
+            Watched::Failed(error) => metrics.idp_request(provider_type, "watch", kind(error.kind), 0.0),
+        });
+        Some(Watch {
+            events: counted.boxed(),
+            ..watch
+        })
     }
 
     async fn get(&self, client_id: &str, mark: &Mark) -> Result<Option<ObservedClient>, IdpError> {

@@ -365,6 +365,10 @@ pub type Fields = BTreeMap<String, String>;
 /// Name of the field that tells confidential clients from public ones.
 pub const FIELD_TYPE: &str = "type";
 
+/// [`ObservedClient::handles`]: a number that grows with each change, where the provider counts them (Kubernetes:
+/// `resourceVersion`).
+pub const REVISION: &str = "revision";
+
 /// A client as an identity provider shows it, reduced to what the operator manages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedClient {
@@ -402,6 +406,11 @@ impl ObservedClient {
     /// Confidential, as far as it says so?
     pub fn is_confidential(&self) -> bool {
         self.fields.get(FIELD_TYPE).map(String::as_str) == Some(ClientType::Confidential.as_str())
+    }
+
+    /// Which of two looks at the same client is the newer one, where the provider counts changes.
+    pub fn revision(&self) -> Option<u64> {
+        self.handles.get(REVISION)?.parse().ok()
     }
 
     /// Alike in everything that both show?

@@ -19,9 +19,13 @@ pub mod registration;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use secrecy::SecretString;
 
 use crate::domain::{
@@ -75,6 +79,51 @@ pub enum Written {
     As(Box<ObservedClient>),
     /// There is no such client.
     NotFound,
+    /// It does not look as it was observed any more, and nothing was done: look again.
+    Outdated,
+}
+
+/// All clients of a provider, followed: what takes the place of lists where the provider tells of changes by itself.
+pub struct Watch {
+    /// Who tells.
+    pub server: ServerInfo,
+    /// What it tells, without end. It mends itself; dropped, it ends.
+    pub events: BoxStream<'static, Watched>,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a [`Watch`] tells.
+#[derive(Clone, Debug)]
+pub enum Watched {
+    /// All clients, as they are: the first that it tells, and again after each failure.
+    Listed {
+        /// Before the list was asked for.
+        began: Instant,
+        /// The clients.
+        rows: Vec<WatchedRow>,
+    },
+    /// One client was made, changed or deleted.
+    Changed(WatchedRow),
+    /// It does not work now; it goes on trying.
+    Failed(IdpError),
+}
+
+/// A client, as a watch shows it.
+#[derive(Clone, Debug)]
+pub struct WatchedRow {
+    /// The client ID under which applications find it, whatever the client itself says.
+    pub client_id: String,
+    /// A number that grows with each change, also with the deletion; as in [`ObservedClient::revision`].
+    pub revision: Option<u64>,
+    /// How it looks; `None`: it is gone.
+    pub client: Option<ObservedClient>,
 }
 
 /// Credentials to try at a token endpoint.
@@ -111,6 +160,12 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// [`crate::domain::IdpErrorKind::Unsupported`] where this server cannot; any other [`IdpError`].
     async fn list(&self, page: u32) -> Result<Page, IdpError>;
+
+    /// Follows all clients, where the provider tells of changes by itself; [`Self::probe`] and [`Self::list`] are not called
+    /// then.
+    fn watch(&self) -> Option<Watch> {
+        None
+    }
 
     /// One client by its client ID, or where somebody gave it another one, by what was made for the holder of `mark`;
     /// `None` where there is certainly none.

@@ -38,6 +38,8 @@ pub enum Outcome {
     Taken,
     /// The client is not there any more.
     Missing,
+    /// The client at the provider is not as it was looked at any more: nothing was done.
+    Outdated,
     /// The call to the provider failed.
     Failed(IdpError),
     /// What the proof said.

@@ -44,6 +44,11 @@ fn every_step_may_be_the_last_one_with_dex() {
 }
 
 #[test]
+fn every_step_may_be_the_last_one_with_dexs_storage() {
+    every_step_may_be_the_last_one(Like::DexStorage);
+}
+
+#[test]
 fn every_step_may_be_the_last_one_with_keycloak() {
     every_step_may_be_the_last_one(Like::Keycloak);
 }

@@ -81,7 +81,12 @@ fn events() -> impl Strategy<Value = Event> {
 }
 
 fn histories() -> impl Strategy<Value = (Like, Vec<Event>)> {
-    let like = prop_oneof![Just(Like::Dex), Just(Like::Keycloak), Just(Like::Authentik)];
+    let like = prop_oneof![
+        Just(Like::Dex),
+        Just(Like::DexStorage),
+        Just(Like::Keycloak),
+        Just(Like::Authentik)
+    ];
     (like, proptest::collection::vec(events(), 0..16))
 }
 

@@ -422,6 +422,7 @@ impl Simulator {
             Ok(Written::As(client)) => Outcome::Shown(client),
             Ok(Written::Done) => Outcome::Done,
             Ok(Written::NotFound) => Outcome::Missing,
+            Ok(Written::Outdated) => Outcome::Outdated,
             Err(error) => Outcome::Failed(error),
         };
         let outcome = match step {

@@ -87,6 +87,20 @@ impl ControlPlane {
             .write(&name, text.replace(&self.url(), &format!("https://{proxy}")))
     }
 
+    /// A copy of `kubeconfig` whose namespace is `namespace`.
+    ///
+    /// # Errors
+    /// It cannot be read, or the copy cannot be written.
+    pub fn kubeconfig_in(&self, kubeconfig: &Path, namespace: &str) -> Result<PathBuf> {
+        let text =
+            std::fs::read_to_string(kubeconfig).with_context(|| format!("cannot read {}", kubeconfig.display()))?;
+        let mut config: serde_json::Value = serde_json::from_str(&text)?;
+        config["contexts"][0]["context"]["namespace"] = namespace.into();
+        let stem = kubeconfig.file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("{stem}.in-{namespace}.kubeconfig");
+        self.workdir.write(&name, serde_json::to_vec_pretty(&config)?)
+    }
+
     /// A client with the admin's rights, for the runtime it is made in: a client dies with its runtime, so each test makes
     /// its own.
     ///

@@ -2,6 +2,7 @@
 
 mod admin;
 mod config;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub use admin::{DexAdmin, api};
+pub use stored::StoredDex;
 
 use crate::pki::{Ca, Identity};
 use crate::process::Process;

@@ -174,7 +174,7 @@ impl Room {
             observed = match written.await? {
                 Written::As(shown) => *shown,
                 Written::Done => observed.with(&request, &wanted),
-                Written::NotFound => anyhow::bail!("{request:?} found nothing"),
+                Written::NotFound | Written::Outdated => anyhow::bail!("{request:?} found nothing"),
             };
         }
         self.stands(desired, secret).await

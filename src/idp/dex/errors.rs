@@ -132,7 +132,8 @@ fn local(text: &str) -> bool {
         || text.contains("compression flag")
 }
 
-fn without_secret(message: String, sent: Option<&ClientSecret>) -> String {
+/// What was sent is not sent back.
+pub(super) fn without_secret(message: String, sent: Option<&ClientSecret>) -> String {
     match sent.map(ClientSecret::expose) {
         Some(secret) if !secret.is_empty() => message.replace(secret, "…"),
         _ => message,

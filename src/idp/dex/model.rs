@@ -83,7 +83,7 @@ fn needs_a_new_client(change: &FieldChange) -> bool {
     }
 }
 
-const TRUSTED_PEERS: &str = "trustedPeers";
+pub(super) const TRUSTED_PEERS: &str = "trustedPeers";
 
 fn wanted_secret<'a>(desired: &DesiredClient, secret: Option<&'a ClientSecret>) -> Option<&'a ClientSecret> {
     secret.filter(|_| desired.has_secret())
@@ -327,7 +327,8 @@ pub(super) fn observe_listed(client: &proto::ClientInfo) -> ObservedClient {
     )
 }
 
-fn observed(
+/// A client's normal form, from what Dex keeps of it. Marks stand among the trusted peers.
+pub(super) fn observed(
     id: &str,
     redirect_uris: &[String],
     trusted_peers: &[String],

@@ -16,7 +16,7 @@ use self::registrar::Registrar;
 use super::{
     Created, Credentials, Driver, Page, ServerInfo, Written,
     authentik::{AuthentikModel, Settings},
-    dex::DexModel,
+    dex::{DexModel, DexStorageModel},
     keycloak::KeycloakModel,
     registration::RegistrationModel,
 };
@@ -33,6 +33,8 @@ pub enum Like {
     /// Dex: secret, type and clearing need a re-creation, an empty value in an update means "leave", lists show no
     /// secrets.
     Dex,
+    /// Dex by its Kubernetes storage: everything changes in place, by one request, and lists show secrets.
+    DexStorage,
     /// Keycloak: everything changes in place, scopes and claims by a request each, and lists show secrets.
     Keycloak,
     /// Authentik: identifiers are the server's, and a write shows what it made; claims and the application are changed by a
@@ -48,6 +50,7 @@ impl Like {
     pub fn model(self) -> Arc<dyn Model> {
         match self {
             Self::Dex => Arc::new(DexModel),
+            Self::DexStorage => Arc::new(DexStorageModel),
             Self::Keycloak => Arc::new(KeycloakModel::new("memory")),
             Self::Registration => Arc::new(RegistrationModel),
             Self::Authentik => Arc::new(AuthentikModel::new(Settings {
@@ -270,7 +273,7 @@ impl MemoryDriver {
                 secret: ObservedSecret::NotShown,
                 ..client
             },
-            Like::Keycloak | Like::Authentik | Like::Registration => client,
+            Like::DexStorage | Like::Keycloak | Like::Authentik | Like::Registration => client,
         }
     }
 
@@ -491,7 +494,7 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_the_contract() {
-        for like in [Like::Dex, Like::Keycloak, Like::Authentik, Like::Registration] {
+        for like in [Like::Dex, Like::DexStorage, Like::Keycloak, Like::Authentik, Like::Registration] {
             let driver = MemoryDriver::new(like);
             let report = contract::run(&driver, &Fixture::new("test", Some(Endpoints::default()))).await;
             assert_eq!(failures(&report), Vec::<String>::new(), "{like:?}");
