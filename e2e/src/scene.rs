@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::control_plane::{ControlPlane, Options};
-use crate::dex::{Dex, DexOptions};
+use crate::dex::{Dex, DexOptions, StoredDex};
 use crate::install;
 use crate::operator::{Operator, OperatorOptions};
 use crate::pki::Ca;
@@ -35,6 +35,11 @@ pub trait Idp: Sync {
     /// Name of the OIDCProvider.
     const NAME: &'static str;
 
+    /// The namespace that the OIDCProvider must be in; `None`: any.
+    fn home(&self) -> Option<&str> {
+        None
+    }
+
     /// What the OIDCProvider refers to.
     fn references(&self, namespace: &str) -> Vec<Value>;
 
@@ -51,6 +56,22 @@ impl Idp for Dex {
 
     fn provider(&self, namespace: &str) -> Value {
         install::provider(self, namespace, Self::NAME)
+    }
+}
+
+impl Idp for StoredDex {
+    const NAME: &'static str = "dex";
+
+    fn home(&self) -> Option<&str> {
+        Some(self.namespace())
+    }
+
+    fn references(&self, namespace: &str) -> Vec<Value> {
+        vec![install::ca_config_map(namespace, install::CA, self.dex.ca_pem())]
+    }
+
+    fn provider(&self, _: &str) -> Value {
+        self.provider(Self::NAME)
     }
 }
 
@@ -240,14 +261,18 @@ impl Watched for OIDCClient {
 }
 
 impl<'a, P: Idp> Scene<'a, P> {
-    /// Namespaces of its own, and the objects that a provider for `idp` refers to, but no provider.
+    /// Namespaces of its own (but for an identity provider that has a home), and the objects that a provider for `idp` refers
+    /// to, but no provider.
     ///
     /// # Errors
     /// The API server refuses.
     pub async fn empty(cluster: &'a ControlPlane, idp: &'a P, prefix: &str) -> Result<Self> {
         let scene = Self {
             kube: cluster.client().await?,
-            identity: cluster.namespace(&format!("{prefix}-identity")).await?,
+            identity: match idp.home() {
+                Some(home) => home.to_owned(),
+                None => cluster.namespace(&format!("{prefix}-identity")).await?,
+            },
             app: cluster.namespace(&format!("{prefix}-app")).await?,
             idp,
             cluster,

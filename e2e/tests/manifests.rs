@@ -263,6 +263,38 @@ async fn the_operator_may_do_what_it_needs_and_nothing_else() {
     .await;
 }
 
+/// In the namespace of a Dex, once it was given there, and nowhere else.
+#[tokio::test]
+async fn the_operator_keeps_dexs_clients_where_it_was_allowed_to() {
+    case::run(async {
+        const CLIENTS: &str = "oauth2clients.dex.coreos.com";
+        let (control_plane, kubectl) = installed().await?;
+        let namespace = control_plane.namespace("dex-storage").await?;
+        let may = async |namespace: &str, verb: &str, resource: &str| {
+            may(&kubectl, namespace, OPERATOR, verb, resource).await
+        };
+        let verbs = ["get", "list", "watch", "create", "patch", "delete"];
+        ensure!(!may(&namespace, "get", CLIENTS).await?, "it may without asking");
+        kubectl
+            .run(["apply", "-n", &namespace, "-k", "config/dex-storage"])
+            .await?;
+        for verb in verbs {
+            ensure!(may(&namespace, verb, CLIENTS).await?, "{verb}");
+            ensure!(!may("default", verb, CLIENTS).await?, "{verb} elsewhere");
+        }
+        for (verb, resource) in [
+            ("update", CLIENTS),
+            ("deletecollection", CLIENTS),
+            ("get", "passwords.dex.coreos.com"),
+            ("get", "signingkeies.dex.coreos.com"),
+        ] {
+            ensure!(!may(&namespace, verb, resource).await?, "{verb} {resource}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
 /// Through the roles that Kubernetes brings: `edit` makes clients, `view` sees them, neither sees providers.
 #[tokio::test]
 async fn application_teams_get_clients_by_kubernetes_own_roles() {

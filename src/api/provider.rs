@@ -236,6 +236,8 @@ pub enum DexType {
     /// The gRPC API, with mutual TLS.
     #[serde(rename = "GRPC")]
     Grpc,
+    /// The OAuth2Client objects of Dex's Kubernetes storage, in the namespace of the OIDCProvider.
+    KubernetesStorage,
 }
 
 /// Dex's gRPC API (`grpc:` in its configuration).

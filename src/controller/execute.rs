@@ -18,6 +18,7 @@ use super::{
     context::Context,
     gather, registrations,
     registry::{Runtime, State},
+    remotes::Left,
     workloads,
 };
 use crate::{
@@ -73,7 +74,13 @@ pub async fn step(
         Step::DropRegistration { precondition, .. } => registrations::drop(context, client, precondition).await,
         Step::UpdateWorkload { .. } => Ok(workloads::update(context, &client.name.namespace, step).await),
         remote => match provider {
-            Some((runtime, state)) => Ok(remote_step(runtime, state, &resolve::client_id(client), remote).await),
+            Some((runtime, state)) => {
+                let (outcome, news) = remote_step(runtime, state, &resolve::client_id(client), remote).await;
+                if news {
+                    context.triggers.client(client.name.clone());
+                }
+                Ok(outcome)
+            }
             None => Ok(Outcome::Failed(IdpError::new(
                 IdpErrorKind::Unreachable,
                 "connect",
@@ -362,13 +369,11 @@ fn owner(client: &ClientView) -> OwnerReference {
     }
 }
 
-async fn remote_step(runtime: &Runtime, state: &State, client_id: &str, step: &Step) -> Outcome {
+/// What came of a step at the provider; and whether the client was changed by somebody else while it was written.
+async fn remote_step(runtime: &Runtime, state: &State, client_id: &str, step: &Step) -> (Outcome, bool) {
     let Some(driver) = &state.driver else {
-        return Outcome::Failed(IdpError::new(
-            IdpErrorKind::Unreachable,
-            "connect",
-            "the admin API was not set up",
-        ));
+        let error = IdpError::new(IdpErrorKind::Unreachable, "connect", "the admin API was not set up");
+        return (Outcome::Failed(error), false);
     };
     match step {
         Step::CreateRemote { .. } | Step::UpdateRemote { .. } | Step::DeleteRemote { .. } => {}
@@ -388,18 +393,23 @@ async fn remote_step(runtime: &Runtime, state: &State, client_id: &str, step: &S
                 audience,
             };
             let Some(facts) = &state.facts else {
-                return Outcome::Proof(crate::domain::Proof::Unknown(
-                    "the token endpoint is not known".to_owned(),
-                ));
+                let unknown = crate::domain::Proof::Unknown("the token endpoint is not known".to_owned());
+                return (Outcome::Proof(unknown), false);
             };
-            return Outcome::Proof(driver.prove(&credentials, &facts.discovery.endpoints).await);
+            let proof = driver.prove(&credentials, &facts.discovery.endpoints).await;
+            return (Outcome::Proof(proof), false);
         }
-        _ => return Outcome::Done,
+        _ => return (Outcome::Done, false),
     }
-    runtime.write_begins(client_id);
+    let writing = runtime.write_begins(client_id);
     let outcome = write(driver.as_ref(), step).await;
-    runtime.write_ended(client_id);
-    outcome
+    let left = match (&outcome, step) {
+        (Outcome::Shown(client), _) => client.revision().map_or(Left::Unknown, Left::Revision),
+        (Outcome::Done | Outcome::Missing, Step::DeleteRemote { .. }) => Left::Nothing,
+        _ => Left::Unknown,
+    };
+    let news = writing.ended(left);
+    (outcome, news)
 }
 
 async fn write(driver: &dyn Driver, step: &Step) -> Outcome {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{
         OIDCClient, OIDCProvider,
-        provider::{OIDCProviderSpec, ProviderType},
+        provider::{DexType, OIDCProviderSpec, ProviderType},
     },
     domain::{
         ClientSecret, Mark, Model, ResourceName, digest,
@@ -27,7 +27,10 @@ use crate::{
         },
     },
     idp::{
-        authentik::AuthentikModel, by_hand::ByHandModel, dex::DexModel, keycloak::KeycloakModel,
+        authentik::AuthentikModel,
+        by_hand::ByHandModel,
+        dex::{DexModel, DexStorageModel},
+        keycloak::KeycloakModel,
         registration::RegistrationModel,
     },
     kubernetes::{
@@ -146,7 +149,10 @@ pub fn provider(found: &Lookup<OIDCProvider>, state: Option<&State>) -> Provider
 /// The pure half of a provider's driver.
 pub fn model(spec: &OIDCProviderSpec) -> Arc<dyn Model> {
     match spec.type_ {
-        ProviderType::Dex => Arc::new(DexModel),
+        ProviderType::Dex => match connect::dex_type(spec) {
+            Some(DexType::KubernetesStorage) => Arc::new(DexStorageModel),
+            Some(DexType::Grpc) | None => Arc::new(DexModel),
+        },
         ProviderType::Keycloak => {
             let realm = spec.keycloak.as_ref().map(|keycloak| keycloak.realm.as_str());
             Arc::new(KeycloakModel::new(realm.unwrap_or_default()))

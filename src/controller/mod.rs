@@ -20,6 +20,7 @@
 pub mod client;
 pub mod connect;
 pub mod context;
+pub mod drift_watch;
 pub mod execute;
 pub mod follow;
 pub mod gather;
@@ -30,6 +31,7 @@ pub mod pass;
 pub mod provider;
 pub mod registrations;
 pub mod registry;
+pub mod remotes;
 pub mod report;
 pub mod run;
 pub mod triggers;

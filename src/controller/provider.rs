@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use super::{
     connect::{self, References},
     context::{Context, Lookup},
+    drift_watch::DriftWatch,
     gather,
     registry::{Runtime, State},
     report,
@@ -136,12 +137,12 @@ async fn look(
     context: &Context,
     object: &OIDCProvider,
     references: &References,
-    runtime: &Runtime,
+    runtime: &Arc<Runtime>,
     before: &State,
     clients: &[ClientBrief],
     waiting_for: Vec<String>,
 ) -> (State, Findings) {
-    let spec = &object.spec;
+    let (spec, name) = (&object.spec, name_of(&object.metadata));
     let fingerprint = connect::fingerprint(spec, references);
     let http = match &references.issuer {
         Ok(trust) => connect::issuer_http(spec, trust)
@@ -153,16 +154,32 @@ async fn look(
     let driver = match (&references.admin, same, &http) {
         (Err(problem), ..) => Err(AdminProblem::Reference(problem.clone())),
         (Ok(_), Some(driver), _) => Ok(driver),
-        (Ok(admin), None, Ok(http)) => connect::driver(context, spec, admin, http.clone()),
+        (Ok(admin), None, Ok(http)) => connect::driver(context, &name.namespace, spec, admin, http.clone()),
         // The admin API is looked at all the same, so that a person sees both problems at once.
         (Ok(admin), None, Err(_)) => match connect::issuer_http(spec, &connect::IssuerTrust::default()) {
-            Ok(http) => connect::driver(context, spec, admin, http),
+            Ok(http) => connect::driver(context, &name.namespace, spec, admin, http),
             Err(error) => Err(AdminProblem::Call(error)),
         },
     };
+    // It lives as long as its driver.
+    let same_watch = (before.watch.clone()).filter(|watch| before.fingerprint == fingerprint && !watch.has_ended());
+    let watch = match (&driver, same_watch) {
+        (Ok(driver), None) => {
+            let watch = driver.watch();
+            watch.map(|watch| DriftWatch::start(context, &name, runtime, watch))
+        }
+        (_, same) => same,
+    };
+    let look_at_admin = async {
+        match &watch {
+            // It tells by itself, and nothing is asked.
+            Some(watch) if driver.is_ok() => watch.server(connect::timeout(spec)).await.map_err(AdminProblem::Call),
+            _ => look_at_admin(runtime, &driver, clients).await,
+        }
+    };
     let (issuer, admin, certificates) = tokio::join!(
         look_at_issuer(&context.metrics, object, references, http),
-        look_at_admin(runtime, &driver, clients),
+        look_at_admin,
         connect::certificates(spec, references)
     );
     let findings = Findings {
@@ -189,6 +206,7 @@ async fn look(
         generation: object.metadata.generation,
         facts: findings.issuer.as_ref().ok().cloned().or_else(|| before.facts.clone()),
         driver: driver.ok(),
+        watch,
         fingerprint,
         not_ready,
         credentials_gone: references.credentials_gone,

@@ -8,11 +8,15 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::lock::lock;
+use super::{
+    drift_watch::DriftWatch,
+    lock::lock,
+    remotes::{Left, Remotes},
+};
 use crate::{
     domain::{ObservedClient, ProviderFacts, ResourceName},
-    idp::Driver,
-    plan::snapshot::{Evidence, NotReady, RemoteView},
+    idp::{Driver, WatchedRow},
+    plan::snapshot::{NotReady, RemoteView},
 };
 
 /// All providers that were looked at.
@@ -83,6 +87,8 @@ pub struct State {
     pub facts: Option<Arc<ProviderFacts>>,
     /// Its driver.
     pub driver: Option<Arc<dyn Driver>>,
+    /// Follows the clients there, where the provider tells of changes by itself.
+    pub watch: Option<Arc<DriftWatch>>,
     /// What the driver was built from.
     pub fingerprint: String,
     /// What of it cannot be used now.
@@ -91,17 +97,6 @@ pub struct State {
     pub credentials_gone: bool,
     /// How often everything is looked at anew.
     pub resync: Duration,
-}
-
-/// Clients at the provider, as seen.
-#[derive(Default)]
-struct Remotes {
-    /// The last list: when its fetch began, and its rows by client ID.
-    list: Option<(Instant, HashMap<String, ObservedClient>)>,
-    /// What a pass saw or wrote last, by client ID.
-    known: HashMap<String, (Instant, ObservedClient)>,
-    /// When the last write ended; `None`: one is under way, or died.
-    writes: HashMap<String, Option<Instant>>,
 }
 
 impl Runtime {
@@ -132,95 +127,84 @@ impl Runtime {
         *self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(state);
     }
 
-    /// What is known of a client without asking. A row of a list is evidence only if its fetch began after our last
-    /// write to that client ended; absence from a list is never evidence.
+    /// What is known of a client without asking ([`Remotes::remembered`]).
     pub fn remembered(&self, client_id: &str) -> RemoteView {
-        let remotes = lock(&self.remotes);
-        let written = match remotes.writes.get(client_id) {
-            Some(None) => return RemoteView::Unknown,
-            Some(Some(ended)) => Some(*ended),
-            None => None,
-        };
-        let known = remotes.known.get(client_id);
-        let list = remotes
-            .list
-            .as_ref()
-            .filter(|(began, _)| written.is_none_or(|ended| *began > ended))
-            .filter(|(began, _)| known.is_none_or(|(seen, _)| began > seen));
-        let seen = |client: &ObservedClient| RemoteView::Present {
-            client: client.clone(),
-            evidence: Evidence::Listed,
-        };
-        match (list, known) {
-            (Some((_, rows)), _) => rows.get(client_id).map_or(RemoteView::Unlisted, seen),
-            (None, Some((_, client))) => seen(client),
-            (None, None) => RemoteView::Unknown,
-        }
+        lock(&self.remotes).remembered(client_id)
     }
 
     /// Notes how a client looked at the end of a pass; `None`: it is gone, or nobody knows.
     pub fn remember(&self, client_id: &str, client: Option<ObservedClient>) {
-        let mut remotes = lock(&self.remotes);
-        match client {
-            Some(client) => drop(remotes.known.insert(client_id.to_owned(), (Instant::now(), client))),
-            None => drop(remotes.known.remove(client_id)),
-        }
+        lock(&self.remotes).remember(client_id, client);
     }
 
     /// Forgets a client that is nobody's business any more.
     pub fn forget(&self, client_id: &str) {
-        let mut remotes = lock(&self.remotes);
-        remotes.known.remove(client_id);
-        remotes.writes.remove(client_id);
-        if let Some((_, rows)) = &mut remotes.list {
-            rows.remove(client_id);
-        }
+        lock(&self.remotes).forget(client_id);
+    }
+
+    /// Forgets how the list showed a client that no OIDCClient asks for.
+    pub fn unlist(&self, client_id: &str) {
+        lock(&self.remotes).unlist(client_id);
     }
 
     /// Forgets all that was seen, so that every client is asked for anew.
     pub fn forget_all(&self) {
-        let mut remotes = lock(&self.remotes);
-        remotes.known.clear();
-        remotes.list = None;
+        lock(&self.remotes).forget_all();
     }
 
-    /// A write to a client begins: until it ends, nothing seen is evidence.
-    pub fn write_begins(&self, client_id: &str) {
-        lock(&self.remotes).writes.insert(client_id.to_owned(), None);
-    }
-
-    /// It ended, whatever came of it.
-    pub fn write_ended(&self, client_id: &str) {
-        lock(&self.remotes)
-            .writes
-            .insert(client_id.to_owned(), Some(Instant::now()));
+    /// A write to a client begins: until it ends, nothing seen is evidence. Dropped before that, it died.
+    pub fn write_begins<'a>(&'a self, client_id: &'a str) -> Writing<'a> {
+        lock(&self.remotes).write_begins(client_id);
+        Writing {
+            runtime: self,
+            client_id,
+            ended: false,
+        }
     }
 
     /// Takes a list whose fetch began at `began`.
     pub fn listed(&self, began: Instant, rows: Vec<ObservedClient>) {
-        let rows = rows.into_iter().map(|row| (row.client_id.clone(), row)).collect();
-        lock(&self.remotes).list = Some((began, rows));
+        let rows = rows.into_iter().map(|row| (row.client_id.clone(), row));
+        lock(&self.remotes).listed(began, rows);
     }
 
-    /// Does the last list, where it is evidence, show this client as a pass last saw it? What is missing from it, or was not
-    /// there before, is worth a look; without a list everything is.
+    /// Takes a list of the watch.
+    pub fn watched(&self, began: Instant, rows: Vec<WatchedRow>) {
+        let rows = rows.into_iter().filter_map(|row| Some((row.client_id, row.client?)));
+        lock(&self.remotes).listed(began, rows);
+    }
+
+    /// Takes what the watch shows of one client. Is it worth a look ([`Remotes::changed`])?
+    pub fn changed(&self, shown: WatchedRow) -> bool {
+        lock(&self.remotes).changed(shown)
+    }
+
+    /// Does the list show this client as a pass last saw it ([`Remotes::unchanged`])?
     pub fn unchanged(&self, client_id: &str) -> bool {
-        let remotes = lock(&self.remotes);
-        let Some((began, rows)) = &remotes.list else {
-            return false;
-        };
-        let Some((seen, known)) = remotes.known.get(client_id) else {
-            return !rows.contains_key(client_id);
-        };
-        if let Some(Some(ended)) = remotes.writes.get(client_id)
-            && ended >= began
-        {
-            return true;
+        lock(&self.remotes).unchanged(client_id)
+    }
+}
+
+/// A write to a client at the provider is under way.
+pub struct Writing<'a> {
+    runtime: &'a Runtime,
+    client_id: &'a str,
+    ended: bool,
+}
+
+impl Writing<'_> {
+    /// It ended, whatever came of it. Did the watch meanwhile show more than its echo?
+    pub fn ended(mut self, left: Left) -> bool {
+        self.ended = true;
+        lock(&self.runtime.remotes).write_ended(self.client_id, left)
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            lock(&self.runtime.remotes).write_died(self.client_id);
         }
-        if seen >= began {
-            return true;
-        }
-        rows.get(client_id).is_some_and(|row| row.looks_like(known))
     }
 }
 
@@ -229,7 +213,10 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use crate::domain::{ClientSecret, Fields, ObservedSecret, Validity};
+    use crate::{
+        domain::{ClientSecret, Fields, ObservedSecret, Validity},
+        plan::snapshot::Evidence,
+    };
 
     fn client(secret: ObservedSecret) -> ObservedClient {
         ObservedClient {
@@ -268,13 +255,13 @@ mod tests {
         let runtime = runtime();
         assert!(matches!(runtime.remembered("x"), RemoteView::Unknown));
         let began = Instant::now();
-        runtime.write_begins("x");
+        let writing = runtime.write_begins("x");
         runtime.listed(Instant::now(), vec![client(ObservedSecret::NotShown)]);
         assert!(
             matches!(runtime.remembered("x"), RemoteView::Unknown),
             "a write is under way"
         );
-        runtime.write_ended("x");
+        writing.ended(Left::Unknown);
         runtime.listed(began, vec![client(ObservedSecret::NotShown)]);
         assert!(
             matches!(runtime.remembered("x"), RemoteView::Unknown),

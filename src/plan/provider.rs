@@ -13,7 +13,7 @@ use crate::{
     api::{
         OIDCProviderStatus, Reason,
         crd::PROVIDER_CONDITIONS,
-        provider::{ClientCounts, IssuerStatus, KeyStatus, OIDCProviderSpec, ProviderType, ServerStatus},
+        provider::{ClientCounts, DexType, IssuerStatus, KeyStatus, OIDCProviderSpec, ProviderType, ServerStatus},
     },
     domain::{ErrorClass, IdpError, IdpErrorKind, IssuerError, ProviderFacts, model::Capabilities},
 };
@@ -193,9 +193,11 @@ pub fn status(
                 version: server.version.clone(),
                 api_version: server.api_version,
             });
+            let in_kubernetes = spec.dex.as_ref().map(|dex| dex.type_) == Some(DexType::KubernetesStorage);
             Finding::yes(
                 Reason::AdminAPIReady,
                 match &server.version {
+                    _ if in_kubernetes => "The OAuth2Clients in this namespace are being followed".to_owned(),
                     Some(version) => format!("{} {version} answers", server.product),
                     None => format!("{} answers", server.product),
                 },

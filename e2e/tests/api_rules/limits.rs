@@ -104,7 +104,10 @@ fn provider_fields() -> Vec<Limit> {
             [authority(long(253))],
             [authority(long(254)), authority(long(0))],
         ),
-        choice("spec.dex.type", ["GRPC"], |value| json!({"dex": {"type": value}})),
+        choice("spec.dex.type", ["GRPC", "KubernetesStorage"], |value| match value {
+            "KubernetesStorage" => json!({"dex": {"type": value, "grpc": null}}),
+            _ => json!({"dex": {"type": value}}),
+        }),
         limit(
             "spec.dex.grpc.address",
             [address(260)],

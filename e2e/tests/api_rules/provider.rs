@@ -228,7 +228,11 @@ fn immutable() -> Vec<Row> {
         row(
             "dex.type is immutable",
             [update(json!({}), grpc(json!({"address": "dex.other.svc:5557"})))],
-            [update(json!({}), json!({"dex": {"type": "Other", "grpc": null}})).widened()],
+            [
+                update(json!({}), json!({"dex": {"type": "Other", "grpc": null}})).widened(),
+                update(json!({}), json!({"dex": {"type": "KubernetesStorage", "grpc": null}})),
+                update(json!({"dex": {"type": "KubernetesStorage", "grpc": null}}), json!({})),
+            ],
         ),
         row(
             "keycloak.realm is immutable",
@@ -404,9 +408,11 @@ fn unions() -> Vec<Row> {
             [
                 create(json!({})),
                 create(json!({"dex": {"type": "Other", "grpc": null}})).widened(),
+                create(json!({"dex": {"type": "KubernetesStorage", "grpc": null}})),
             ],
             [
                 create(json!({"dex": {"grpc": null}})),
+                create(json!({"dex": {"type": "KubernetesStorage"}})),
                 create(json!({"dex": {"type": "Other"}})).widened(),
             ],
         ),

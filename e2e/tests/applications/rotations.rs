@@ -10,7 +10,9 @@ use anyhow::{Context as _, Result, ensure};
 use oidc_operator::{api::OIDCClient, domain::model::RotationCapability};
 use oidc_operator_e2e::{
     applications::{Application, Example, Place, Program, Restart, User},
-    case, install,
+    case,
+    dex::StoredDex,
+    install,
     keycloak::{Realm, Rotation},
     login::{Attempt, gaps, secret_accepted, stream},
     pki::Ca,
@@ -243,6 +245,23 @@ async fn gaps_of_recreations_at_dex() {
             ca_pem: stage.dex.ca_pem(),
         };
         play("dex-recreate", &scene, &provider, RotationCapability::Recreate).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn gaps_of_atomic_rotations_in_dexs_storage() {
+    case::run(async {
+        let stage = Stage::restarting().await?;
+        let stored = StoredDex::start(&stage.cluster, "rotations-dex").await?;
+        stored.allow_operator(&stage.cluster).await?;
+        let scene = stage.scene_at(&stored, "stored", json!({})).await?;
+        let provider = Provider {
+            user: User::of_dex(),
+            token_endpoint: stored.dex.token_endpoint(),
+            ca_pem: stored.dex.ca_pem(),
+        };
+        play("dex-storage-atomic", &scene, &provider, RotationCapability::Atomic).await
     })
     .await;
 }

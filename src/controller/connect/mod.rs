@@ -19,8 +19,8 @@ use crate::{
         Reason,
         common::{CA_BUNDLE_KEY, CertificateAuthorityKind, CertificateAuthorityReference},
         provider::{
-            AuthentikSpec, DexGrpc, DynamicRegistrationSpec, InsecurePart, KeycloakCredentialsType, KeycloakSpec,
-            OIDCProviderSpec, ProviderType,
+            AuthentikSpec, DexGrpc, DexType, DynamicRegistrationSpec, InsecurePart, KeycloakCredentialsType,
+            KeycloakSpec, OIDCProviderSpec, ProviderType,
         },
     },
     domain::{Discovery, Endpoints, IdpError, digest, duration, pem::CaBundle},
@@ -28,7 +28,7 @@ use crate::{
         ClientIdentity, Driver, Transport,
         authentik::{AuthentikConfig, AuthentikDriver, Settings},
         by_hand::ByHandDriver,
-        dex::{AdminTls, DexDriver},
+        dex::{AdminTls, DexDriver, DexStorageDriver},
         http::HttpClient,
         issuer::IssuerRequest,
         keycloak::{AdminCredentials, KeycloakConfig, KeycloakDriver},
@@ -431,12 +431,23 @@ pub fn issuer_http(spec: &OIDCProviderSpec, trust: &IssuerTrust) -> Result<HttpC
     })
 }
 
-/// The driver, within its limits. Nothing is connected yet.
+/// By which interface a Dex is managed.
+pub fn dex_type(spec: &OIDCProviderSpec) -> Option<DexType> {
+    spec.dex.as_ref().map(|dex| dex.type_)
+}
+
+/// Deadline of each call to the provider.
+pub fn timeout(spec: &OIDCProviderSpec) -> Duration {
+    limits(spec).timeout
+}
+
+/// The driver of a provider in `namespace`, within its limits. Nothing is connected yet.
 ///
 /// # Errors
 /// What stands in the way.
 pub fn driver(
     context: &Context,
+    namespace: &str,
     spec: &OIDCProviderSpec,
     admin: &AdminReferences,
     issuer: HttpClient,
@@ -478,6 +489,16 @@ pub fn driver(
                 .map(|registration| Box::new(registration) as Box<dyn Driver>)
         }
         (AdminReferences::Nothing, ..) if spec.type_ == ProviderType::Static => Ok(Box::new(ByHandDriver::new(issuer))),
+        (AdminReferences::Nothing, ..) if dex_type(spec) == Some(DexType::KubernetesStorage) => {
+            let (kube, metrics) = (context.kube.clone(), context.metrics.clone());
+            Ok(Box::new(DexStorageDriver::new(
+                kube,
+                namespace,
+                limits.timeout,
+                issuer,
+                metrics,
+            )))
+        }
         // The CRD's rules exclude it; an object from before them is not a reason to fail.
         _ => {
             let needed = match spec.type_ {
