@@ -4,6 +4,7 @@
 pub mod client;
 pub mod common;
 pub mod crd;
+pub mod dex_config;
 pub mod provider;
 pub mod reason;
 pub mod rules;

@@ -10,7 +10,10 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{CertificateAuthorityReference, Condition, LocalName, SecretKeyReference, SecretReference};
+use super::{
+    common::{CertificateAuthorityReference, Condition, LocalName, SecretKeyReference, SecretReference},
+    dex_config::DexConfig,
+};
 use crate::domain::{
     authentik::{EmailVerified, IssuerMode, SubMode},
     certificate::CertificateUse,
@@ -228,6 +231,9 @@ pub struct DexSpec {
     /// Dex's gRPC API: required with `type: GRPC`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grpc: Option<DexGrpc>,
+    /// Dex's configuration file: required with `type: Config`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<DexConfig>,
 }
 
 /// Interfaces to Dex.
@@ -238,6 +244,8 @@ pub enum DexType {
     Grpc,
     /// The OAuth2Client objects of Dex's Kubernetes storage, in the namespace of the OIDCProvider.
     KubernetesStorage,
+    /// The configuration file, and a roll-out of Dex whenever it changes.
+    Config,
 }
 
 /// Dex's gRPC API (`grpc:` in its configuration).

@@ -164,6 +164,14 @@ reasons! {
     ServerError,
     /// The server cannot do that.
     Unsupported,
+    /// What the provider is managed by in Kubernetes (configuration, Secret, workload) is not as it must be.
+    InvalidConfiguration,
+
+    // Providers that read what is written at their start only.
+    /// The provider is being rolled out: what was written takes effect once that has ended.
+    RollingOut,
+    /// The provider accepts an empty secret for the client.
+    EmptySecretAccepted,
 
     // Discovery.
     /// The discovery document is there, names the issuer and has usable keys.

@@ -202,6 +202,7 @@ impl Pass<'_> {
                 snapshot.rivals = Some(self.context.objects.clients_with(&provider, self.client_id).await);
             }
             Need::Registration => snapshot.registration = registrations::look(self.context, &snapshot.client).await?,
+            Need::Effect => snapshot.memory.effect = Some(gather::effect(self.provider, self.client_id)),
             Need::Workloads => workloads::look(self.context, snapshot).await,
         }
         Ok(())

@@ -57,7 +57,7 @@ pub struct Stores {
     namespaces: Store<PartialObjectMeta<Namespace>>,
     index: Index,
     filled: [Filled; 3],
-    references: [Filled; 3],
+    references: [Filled; 4],
 }
 
 /// What fills them.
@@ -65,7 +65,7 @@ pub struct Sources {
     clients: Unfilled<DeserializeGuard<OIDCClient>>,
     providers: Unfilled<DeserializeGuard<OIDCProvider>>,
     namespaces: Unfilled<PartialObjectMeta<Namespace>>,
-    references: [Sender<bool>; 3],
+    references: [Sender<bool>; 4],
 }
 
 impl Stores {
@@ -74,7 +74,7 @@ impl Stores {
         let (clients, clients_filled, client_source) = streams::store();
         let (providers, providers_filled, provider_source) = streams::store();
         let (namespaces, namespaces_filled, namespace_source) = streams::store();
-        let references = [streams::filled(), streams::filled(), streams::filled()];
+        let references = [(); 4].map(|()| streams::filled());
         let listed = references.each_ref().map(|(_, listed)| listed.clone());
         let stores = Self {
             clients,
@@ -306,15 +306,24 @@ async fn follow_namespaces((watches, context, stores): Shared, store: Unfilled<P
 /// Secrets and ConfigMaps that providers may refer to: all providers beside them look anew. One that was not looked at yet
 /// will read them anyway: the first list costs no second look at every provider. Secrets that clients refer to: those look
 /// anew.
-async fn follow_references((watches, context, stores): Shared, listed: [Sender<bool>; 3]) {
-    let [credentials_listed, authorities_listed, secrets_listed] = &listed;
+async fn follow_references((watches, context, stores): Shared, listed: [Sender<bool>; 4]) {
+    let [
+        credentials_listed,
+        authorities_listed,
+        secrets_listed,
+        configurations_listed,
+    ] = &listed;
     let credentials = watches.labelled::<Secret>("credential-secrets", LABEL_CREDENTIAL);
     let authorities = watches.labelled::<ConfigMap>("ca-configmaps", LABEL_CERTIFICATE_AUTHORITY);
     let secrets = watches.labelled::<Secret>("ca-secrets", LABEL_CERTIFICATE_AUTHORITY);
+    let configurations = watches.labelled::<ConfigMap>("dex-config-configmaps", LABEL_CREDENTIAL);
     let credentials = streams::touched_in_lists(credentials).map(|touched| touched.ok_or(credentials_listed));
     let authorities = streams::touched_in_lists(authorities).map(|touched| touched.ok_or(authorities_listed));
     let secrets = streams::touched_in_lists(secrets).map(|touched| touched.ok_or(secrets_listed));
+    let configurations = streams::touched_in_lists(configurations);
+    let configurations = configurations.map(|touched| touched.ok_or(configurations_listed));
     let authorities = futures::stream::select(authorities, secrets);
+    let authorities = futures::stream::select(authorities, configurations);
     let mut touched = pin!(futures::stream::select(credentials, authorities));
     while let Some(touched) = touched.next().await {
         let object = match touched {

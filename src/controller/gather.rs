@@ -19,7 +19,7 @@ use crate::{
         provider::{DexType, OIDCProviderSpec, ProviderType},
     },
     domain::{
-        ClientSecret, Mark, Model, ResourceName, digest,
+        ClientSecret, Effect, Mark, Model, ResourceName, digest,
         names::next_secret_name,
         vocabulary::{
             ANNOTATION_ORPHAN, ANNOTATION_RECONCILE_REQUESTED, ANNOTATION_ROTATE, CLIENT_FINALIZER, CREDENTIAL_CLIENT,
@@ -29,7 +29,7 @@ use crate::{
     idp::{
         authentik::AuthentikModel,
         by_hand::ByHandModel,
-        dex::{DexModel, DexStorageModel},
+        dex::{DexModel, DexStorageModel, config::DexConfigModel},
         keycloak::KeycloakModel,
         registration::RegistrationModel,
     },
@@ -151,6 +151,7 @@ pub fn model(spec: &OIDCProviderSpec) -> Arc<dyn Model> {
     match spec.type_ {
         ProviderType::Dex => match connect::dex_type(spec) {
             Some(DexType::KubernetesStorage) => Arc::new(DexStorageModel),
+            Some(DexType::Config) => Arc::new(DexConfigModel),
             Some(DexType::Grpc) | None => Arc::new(DexModel),
         },
         ProviderType::Keycloak => {
@@ -338,6 +339,15 @@ pub async fn remote(
         Ok(None) => RemoteView::Absent,
         Err(error) => RemoteView::Failed(error),
     }
+}
+
+/// Whether what was written of a client is in effect, as its driver knows it.
+pub fn effect(provider: Option<(&Runtime, &State)>, client_id: &str) -> Effect {
+    let driver = provider.and_then(|(_, state)| state.driver.as_ref());
+    driver.map_or_else(
+        || Effect::NotYet("the provider was not looked at yet".to_owned()),
+        |driver| driver.effect(client_id),
+    )
 }
 
 /// Labels of ours on a map, for tests and triggers.

@@ -14,7 +14,8 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::lock::lock;
 use crate::{
     domain::{
-        ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof, RemoteDiff,
+        ClientSecret, DesiredClient, Effect, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
+        RemoteDiff,
     },
     idp::{Created, Credentials, Driver, Page, ServerInfo, Watch, Watched, Written},
     telemetry::metrics::Metrics,
@@ -173,6 +174,10 @@ impl Driver for Metered {
 
     async fn delete(&self, observed: &ObservedClient) -> Result<Written, IdpError> {
         self.call("delete", self.inner.delete(observed)).await
+    }
+
+    fn effect(&self, client_id: &str) -> Effect {
+        self.inner.effect(client_id)
     }
 
     async fn prove(&self, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof {

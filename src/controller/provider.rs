@@ -142,7 +142,7 @@ async fn look(
     clients: &[ClientBrief],
     waiting_for: Vec<String>,
 ) -> (State, Findings) {
-    let (spec, name) = (&object.spec, name_of(&object.metadata));
+    let (name, spec) = (name_of(&object.metadata), &object.spec);
     let fingerprint = connect::fingerprint(spec, references);
     let http = match &references.issuer {
         Ok(trust) => connect::issuer_http(spec, trust)
@@ -154,10 +154,10 @@ async fn look(
     let driver = match (&references.admin, same, &http) {
         (Err(problem), ..) => Err(AdminProblem::Reference(problem.clone())),
         (Ok(_), Some(driver), _) => Ok(driver),
-        (Ok(admin), None, Ok(http)) => connect::driver(context, &name.namespace, spec, admin, http.clone()),
+        (Ok(admin), None, Ok(http)) => connect::driver(context, &name, spec, admin, http.clone()),
         // The admin API is looked at all the same, so that a person sees both problems at once.
         (Ok(admin), None, Err(_)) => match connect::issuer_http(spec, &connect::IssuerTrust::default()) {
-            Ok(http) => connect::driver(context, &name.namespace, spec, admin, http),
+            Ok(http) => connect::driver(context, &name, spec, admin, http),
             Err(error) => Err(AdminProblem::Call(error)),
         },
     };

@@ -99,7 +99,10 @@ pub async fn keep(
             annotations: Some(BTreeMap::from([
                 (ANNOTATION_MARK.to_owned(), record.mark.to_string()),
                 (ANNOTATION_CLIENT.to_owned(), client.name.to_string()),
-                (ANNOTATION_PROVIDER.to_owned(), client.provider().to_string()),
+                (
+                    ANNOTATION_PROVIDER.to_owned(),
+                    format!("{}/{}", context.settings.owner, client.provider()),
+                ),
             ])),
             uid: precondition.map(|seen| seen.uid.clone()),
             resource_version: precondition.and_then(|seen| seen.resource_version.clone()),

@@ -133,7 +133,8 @@ fn announce<K: Resource<DynamicType = ()>>(context: &Context, object: &K, old: &
     if !news {
         return;
     }
-    let warning = status == ConditionStatus::False;
+    // That a provider is rolled out with what was just written is as it should be.
+    let warning = status == ConditionStatus::False && reason != Reason::RollingOut.as_str();
     context.events.publish(
         object.object_ref(&()),
         warning,

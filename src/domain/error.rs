@@ -29,6 +29,10 @@ pub enum IdpErrorKind {
     Server,
     /// This server cannot do that (an older version, another storage).
     Unsupported,
+    /// What a person set up for the identity provider in Kubernetes is not as it must be.
+    Configuration,
+    /// The identity provider is being rolled out: until that has ended, nothing can be written.
+    RollingOut,
 }
 
 /// What a failure asks of the loop: who must act, and how soon a retry makes sense.
@@ -89,12 +93,16 @@ impl IdpError {
     /// What it asks of the loop.
     pub fn class(&self) -> ErrorClass {
         match self.kind {
-            IdpErrorKind::Unreachable | IdpErrorKind::Timeout | IdpErrorKind::Server => ErrorClass::Transient,
+            IdpErrorKind::Unreachable | IdpErrorKind::Timeout | IdpErrorKind::Server | IdpErrorKind::RollingOut => {
+                ErrorClass::Transient
+            }
             IdpErrorKind::Throttled => ErrorClass::Throttled,
             IdpErrorKind::Unauthorized | IdpErrorKind::Forbidden | IdpErrorKind::RealmNotFound | IdpErrorKind::Tls => {
                 ErrorClass::Auth
             }
-            IdpErrorKind::Taken | IdpErrorKind::Refused | IdpErrorKind::Unsupported => ErrorClass::User,
+            IdpErrorKind::Taken | IdpErrorKind::Refused | IdpErrorKind::Unsupported | IdpErrorKind::Configuration => {
+                ErrorClass::User
+            }
             IdpErrorKind::Protocol => ErrorClass::Bug,
         }
     }
@@ -109,6 +117,8 @@ impl IdpError {
                 | IdpErrorKind::Forbidden
                 | IdpErrorKind::RealmNotFound
                 | IdpErrorKind::Unsupported
+                | IdpErrorKind::Configuration
+                | IdpErrorKind::RollingOut
         )
     }
 }

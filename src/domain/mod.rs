@@ -30,7 +30,7 @@ pub use error::{ErrorClass, IdpError, IdpErrorKind};
 pub use facts::{Discovery, Endpoints, JsonWebKeySummary, ProviderFacts};
 pub use key::{PrivateKey, PublicKey};
 pub use mark::{Mark, MarkUid, OwnerId, Ownership};
-pub use model::{Assessment, Capabilities, Enforcement, Model, Proof, RemoteDiff, Support, Unsupported};
+pub use model::{Assessment, Capabilities, Effect, Enforcement, Model, Proof, RemoteDiff, Support, Unsupported};
 pub use names::ResourceName;
 pub use pem::CaBundle;
 pub use registration::{Management, Registered, Registration};

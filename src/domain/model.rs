@@ -226,6 +226,17 @@ pub enum Proof {
     WrongIssuer(String),
 }
 
+/// Is what was written of a client in effect?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is.
+    InEffect,
+    /// Not yet: the identity provider reads it later, and the driver says when it did. What it waits for, for people.
+    NotYet(String),
+    /// It is, and the identity provider accepts what no application was given. What, and what to do, for people.
+    Unsafe(String),
+}
+
 /// The pure half of a driver. No IO, no clock, no randomness: `plan` calls it.
 pub trait Model: Send + Sync {
     /// What this provider can do.
@@ -239,6 +250,11 @@ pub trait Model: Send + Sync {
     /// Does the server name the clients, and make their secrets (RFC 7591)? Then what it answered is kept in a record, because nothing
     /// can be looked up there.
     fn registers(&self) -> bool {
+        false
+    }
+
+    /// Does what is written take effect only later? Then it is looked at before credentials are tried ([`Effect`]).
+    fn takes_effect_later(&self) -> bool {
         false
     }
 

@@ -32,6 +32,28 @@ pub const CREDENTIAL_PROVIDER: &str = "provider";
 /// Purpose: the client secret of an OIDCClient (`credentials.existingSecretRef`).
 pub const CREDENTIAL_CLIENT: &str = "client";
 
+/// Purpose: the platform's part of Dex's configuration (`spec.dex.config.base`).
+pub const CREDENTIAL_DEX_CONFIG: &str = "dex-config";
+
+/// Annotation on the target of Dex's configuration, on the Secret with the client secrets, and on the record of a registered client:
+/// the OIDCProvider that they were made for, `<owner id>/<namespace>/<name>`.
+pub const ANNOTATION_PROVIDER: &str = "oidc-operator.io/provider";
+
+/// Annotation on the target of Dex's configuration: the uid of the workload all of whose Pods were seen to take their environment
+/// from the Secret with the client secrets.
+pub const ANNOTATION_GUARDED: &str = "oidc-operator.io/environment-guarded";
+
+/// Annotation on the target of Dex's configuration, and on the Secret with the client secrets: a random value, another one with
+/// each configuration or secret that is written.
+pub const ANNOTATION_REVISION: &str = "oidc-operator.io/revision";
+
+/// Annotation on the Secret with the client secrets: a random value that goes into [`ANNOTATION_DEX_CONFIG_DIGEST`], so that
+/// nobody who reads the workload, but not the Secret, learns anything of the secrets.
+pub const ANNOTATION_DEX_CONFIG_SALT: &str = "oidc-operator.io/dex-config-salt";
+
+/// Annotation on the Pod template that runs Dex: sha256 of the configuration, the client secrets and the salt.
+pub const ANNOTATION_DEX_CONFIG_DIGEST: &str = "oidc-operator.io/dex-config-sha256";
+
 /// Label on a ConfigMap or Secret with CA certificates that is to be followed at once (a ConfigMap without it: on resync).
 pub const LABEL_CERTIFICATE_AUTHORITY: &str = "oidc-operator.io/certificate-authority";
 
@@ -81,9 +103,6 @@ pub const LABEL_REGISTRATION: &str = "oidc-operator.io/registration";
 
 /// Annotation on such a record: its OIDCClient, as `namespace/name`.
 pub const ANNOTATION_CLIENT: &str = "oidc-operator.io/client";
-
-/// Annotation on such a record: the OIDCProvider, as `namespace/name`.
-pub const ANNOTATION_PROVIDER: &str = "oidc-operator.io/provider";
 
 /// Annotation on an OIDCClient: a new value asks for a new client secret, at once.
 pub const ANNOTATION_ROTATE: &str = "oidc-operator.io/rotate";

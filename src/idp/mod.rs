@@ -29,7 +29,7 @@ use futures::stream::BoxStream;
 use secrecy::SecretString;
 
 use crate::domain::{
-    ClientSecret, DesiredClient, Endpoints, IdpError, Mark, Model, ObservedClient, Proof, RemoteDiff,
+    ClientSecret, DesiredClient, Effect, Endpoints, IdpError, Mark, Model, ObservedClient, Proof, RemoteDiff,
     TokenEndpointAuthMethod,
 };
 
@@ -208,6 +208,12 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// Any [`IdpError`].
     async fn delete(&self, observed: &ObservedClient) -> Result<Written, IdpError>;
+
+    /// Is what was written of a client in effect? From what the driver knows, without a request; where that takes time
+    /// ([`Model::takes_effect_later`]).
+    fn effect(&self, _client_id: &str) -> Effect {
+        Effect::InEffect
+    }
 
     /// Tries credentials at the token endpoint, without a user and without a trace.
     async fn prove(&self, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof;

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        Assessment, DesiredClient, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
+        Assessment, DesiredClient, Effect, ErrorClass, IdpError, IdpErrorKind, Mark, Model, ObservedClient, Proof,
         ProviderFacts, RemoteDiff, SecretKind,
         model::{FieldChange, RotationCapability, SECRET},
     },
@@ -108,6 +108,8 @@ pub(super) fn describe(error: &IdpError) -> (Reason, String) {
         IdpErrorKind::Protocol => (Reason::UnexpectedAnswer, "answers something else than expected"),
         IdpErrorKind::Server => (Reason::ServerError, "failed"),
         IdpErrorKind::Unsupported => (Reason::Unsupported, "cannot do that"),
+        IdpErrorKind::Configuration => (Reason::InvalidConfiguration, "is not set up as it must be"),
+        IdpErrorKind::RollingOut => (Reason::RollingOut, "is not set up yet"),
         IdpErrorKind::Taken | IdpErrorKind::Refused => (Reason::RefusedByProvider, "refuses it"),
     };
     (
@@ -122,7 +124,7 @@ pub(super) fn describe(error: &IdpError) -> (Reason, String) {
 /// One pass over an OIDCClient whose provider is ready.
 pub(super) struct Work<'a> {
     pub(super) snapshot: &'a Snapshot,
-    provider: &'a PresentProvider,
+    pub(super) provider: &'a PresentProvider,
     pub(super) facts: Arc<ProviderFacts>,
     pub(super) model: &'a dyn Model,
     pub(super) desired: DesiredClient,
@@ -429,6 +431,10 @@ impl<'a> Work<'a> {
 
     /// Everything stands: tries the credentials where that is due, and reports.
     fn prove_and_settle(&self, outputs: &Outputs<'_>, remote: Option<&ObservedClient>) -> Move {
+        let effect = match self.effect() {
+            Ok(effect) => effect,
+            Err(look) => return look,
+        };
         let mut verdict = self.verdict(Requeue::Resync(self.provider.resync));
         let client_id = &self.desired.client_id;
         let disabled = remote.is_some_and(|observed| observed.disabled);
@@ -452,7 +458,8 @@ impl<'a> Work<'a> {
                 format!("Client {client_id} stands at the provider"),
             )
         });
-        self.settle_published(outputs, remote, verdict)
+        self.tell_of_effect(&mut verdict, &effect);
+        self.settle_published(outputs, remote, &effect, verdict)
     }
 
     pub(super) fn resync(&self) -> Duration {
@@ -464,6 +471,7 @@ impl<'a> Work<'a> {
         &self,
         outputs: &Outputs<'_>,
         remote: Option<&ObservedClient>,
+        effect: &Effect,
         mut verdict: Verdict,
     ) -> Move {
         let disabled = remote.is_some_and(|observed| observed.disabled);
@@ -512,6 +520,8 @@ impl<'a> Work<'a> {
         match self.proof(&credential) {
             // A client that is switched off refuses good credentials, too: nothing is learned.
             _ if disabled => {}
+            // Those that applications hold may not have taken effect.
+            _ if *effect != Effect::InEffect => {}
             None if self.proof_is_due(secret, &credential) => return self.prove(&credential),
             None => {}
             Some(Proof::Proven) => {

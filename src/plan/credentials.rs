@@ -369,7 +369,8 @@ impl Work<'_> {
     }
 
     pub(super) fn prove(&self, credential: &Credential) -> Move {
-        self.try_secret(&credential.secret, false)
+        self.wait_for_effect()
+            .unwrap_or_else(|| self.try_secret(&credential.secret, false))
     }
 
     pub(super) fn try_secret(&self, secret: &ClientSecret, previous: bool) -> Move {

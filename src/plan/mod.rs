@@ -12,6 +12,7 @@ pub mod conditions;
 mod credentials;
 pub mod deletion;
 pub mod drafts;
+mod effect;
 pub mod existing;
 pub mod outputs;
 mod overlap;

@@ -127,6 +127,8 @@ pub fn reason_of(kind: IdpErrorKind) -> Reason {
         IdpErrorKind::Protocol => Reason::UnexpectedAnswer,
         IdpErrorKind::Server => Reason::ServerError,
         IdpErrorKind::Unsupported => Reason::Unsupported,
+        IdpErrorKind::Configuration => Reason::InvalidConfiguration,
+        IdpErrorKind::RollingOut => Reason::RollingOut,
         IdpErrorKind::Taken | IdpErrorKind::Refused => Reason::RefusedByProvider,
     }
 }

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        ErrorClass, IdpError, IdpErrorKind, ObservedClient, ObservedSecret, Registered, Registration, RemoteDiff,
-        SecretKind,
+        Effect, ErrorClass, IdpError, IdpErrorKind, ObservedClient, ObservedSecret, Registered, Registration,
+        RemoteDiff, SecretKind,
     },
 };
 
@@ -306,7 +306,7 @@ impl Work<'_> {
                     verdict.stalled = Some((provisioned.reason, provisioned.message.clone()));
                 }
                 verdict.provisioned = Some(provisioned);
-                self.settle_published(outputs, Some(client), verdict)
+                self.settle_published(outputs, Some(client), &Effect::InEffect, verdict)
             })
     }
 

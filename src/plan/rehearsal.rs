@@ -135,6 +135,7 @@ impl Snapshot {
     }
 
     fn learn_remote(&mut self, step: &Step, outcome: Outcome) {
+        self.memory.effect = None;
         match (step, outcome) {
             (Step::CreateRemote { .. } | Step::UpdateRemote { .. }, Outcome::Failed(error))
                 if error.kind == IdpErrorKind::Refused =>

@@ -19,7 +19,7 @@ use crate::{
         provider::ClientGrants,
     },
     domain::{
-        ClientSecret, ErrorClass, IdpError, Mark, MarkUid, Model, ObservedClient, OwnerId, Ownership, Proof,
+        ClientSecret, Effect, ErrorClass, IdpError, Mark, MarkUid, Model, ObservedClient, OwnerId, Ownership, Proof,
         ProviderFacts, Registration, ResourceName,
         vocabulary::{
             ANNOTATION_ATTEMPT, ANNOTATION_MARK, ANNOTATION_SECRET_DIGEST, ANNOTATION_SECRET_KEY, KEY_CLIENT_SECRET,
@@ -492,6 +492,8 @@ pub struct Memory {
     pub taken: bool,
     /// Was the client deleted at the provider in this pass, to be made anew?
     pub deleted_to_recreate: bool,
+    /// Is the client in effect as it is written? `None`: not looked at since the last write.
+    pub effect: Option<Effect>,
     /// Must the client be asked for, whatever lists say?
     pub look_fresh: bool,
     /// The attempt to register the client that this pass wrote down.

@@ -37,6 +37,8 @@ pub enum Need {
     Rivals,
     /// The record of a client that the server names, live.
     Registration,
+    /// Whether what was written at the provider is in effect.
+    Effect,
     /// The workloads that the spec names and that were not looked at yet, live.
     Workloads,
 }

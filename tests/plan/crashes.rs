@@ -49,6 +49,11 @@ fn every_step_may_be_the_last_one_with_dexs_storage() {
 }
 
 #[test]
+fn every_step_may_be_the_last_one_with_dex_by_its_configuration() {
+    every_step_may_be_the_last_one(Like::DexConfig);
+}
+
+#[test]
 fn every_step_may_be_the_last_one_with_keycloak() {
     every_step_may_be_the_last_one(Like::Keycloak);
 }

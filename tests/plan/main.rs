@@ -24,6 +24,7 @@ mod checks;
 mod conditions;
 mod crashes;
 mod deletion;
+mod effect;
 mod keys;
 mod plans;
 mod properties;

@@ -206,6 +206,7 @@ impl Simulator {
             Need::ExistingSecret => snapshot.existing = self.world.existing(),
             Need::Rivals => snapshot.rivals = Some(self.world.rivals()),
             Need::Registration => snapshot.registration = self.record.clone(),
+            Need::Effect => snapshot.memory.effect = Some(self.driver.effect(&self.world.client_id())),
             Need::Workloads => self.look_at_workloads(snapshot),
             Need::Remote | Need::FreshRemote => {
                 let remote = match &self.known {

@@ -269,7 +269,7 @@ pub fn reference(namespace: &str, name: &str) -> ProviderReference {
 pub fn facts(like: Like) -> ProviderFacts {
     let by_secret = ["client_secret_basic", "client_secret_post"].as_slice();
     let (provider_type, scopes, grant_types, auth_methods) = match like {
-        Like::Dex | Like::DexStorage => (
+        Like::Dex | Like::DexStorage | Like::DexConfig => (
             "Dex",
             ["openid", "email", "groups", "profile", "offline_access"].as_slice(),
             ["authorization_code", "refresh_token"].as_slice(),

@@ -13,13 +13,17 @@ use crate::{
 };
 
 /// A field with what it just takes and what it does not.
-struct Limit {
-    field: &'static str,
-    taken: Vec<Attempt>,
-    refused: Vec<Attempt>,
+pub(crate) struct Limit {
+    pub(crate) field: &'static str,
+    pub(crate) taken: Vec<Attempt>,
+    pub(crate) refused: Vec<Attempt>,
 }
 
-fn limit<const T: usize, const R: usize>(field: &'static str, taken: [Value; T], refused: [Value; R]) -> Limit {
+pub(crate) fn limit<const T: usize, const R: usize>(
+    field: &'static str,
+    taken: [Value; T],
+    refused: [Value; R],
+) -> Limit {
     Limit {
         field,
         taken: taken.into_iter().map(create).collect(),
@@ -28,7 +32,7 @@ fn limit<const T: usize, const R: usize>(field: &'static str, taken: [Value; T],
 }
 
 /// An enum: each of its values, and one that it does not have.
-fn choice<const N: usize>(field: &'static str, values: [&str; N], patch: impl Fn(&str) -> Value) -> Limit {
+pub(crate) fn choice<const N: usize>(field: &'static str, values: [&str; N], patch: impl Fn(&str) -> Value) -> Limit {
     let first = values.first().copied().unwrap_or_default();
     Limit {
         field,
@@ -39,7 +43,7 @@ fn choice<const N: usize>(field: &'static str, values: [&str; N], patch: impl Fn
     }
 }
 
-fn long(length: usize) -> String {
+pub(crate) fn long(length: usize) -> String {
     "a".repeat(length)
 }
 
@@ -56,6 +60,7 @@ fn provider() -> Vec<Limit> {
     limits.extend(keycloak_fields());
     limits.extend(authentik_fields());
     limits.extend(registration_fields());
+    limits.extend(crate::dex_config::limits());
     limits
 }
 
@@ -104,10 +109,6 @@ fn provider_fields() -> Vec<Limit> {
             [authority(long(253))],
             [authority(long(254)), authority(long(0))],
         ),
-        choice("spec.dex.type", ["GRPC", "KubernetesStorage"], |value| match value {
-            "KubernetesStorage" => json!({"dex": {"type": value, "grpc": null}}),
-            _ => json!({"dex": {"type": value}}),
-        }),
         limit(
             "spec.dex.grpc.address",
             [address(260)],

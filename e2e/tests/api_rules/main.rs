@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod client;
+mod dex_config;
 mod limits;
 mod objects;
 mod provider;

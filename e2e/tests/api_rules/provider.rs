@@ -78,6 +78,7 @@ pub(crate) fn rows() -> Vec<Row> {
         &|url| create(registration(&json!({"registrationURL": url}))),
     ));
     rows.extend(references());
+    rows.extend(crate::dex_config::rows());
     rows.extend(shapes());
     rows
 }

@@ -21,6 +21,9 @@ pub const PROVIDER_RULES: &[&[CelRule]] = &[
         "issuer.internal.certificateAuthority"
     ),
     certificate_authority!("spec.dex.grpc.certificateAuthority", "dex.grpc.certificateAuthority"),
+    secret_key!("spec.dex.config.base", "dex.config.base"),
+    secret_key!("spec.dex.config.target", "dex.config.target"),
+    DEX_CONFIG,
     server_url!("spec.keycloak.adminURL", "keycloak.adminURL"),
     certificate_authority!("spec.keycloak.certificateAuthority", "keycloak.certificateAuthority"),
     secret_key!(
@@ -154,6 +157,11 @@ const UNIONS: &[CelRule] = &[
         "dex.grpc must be set if, and only if, dex.type is GRPC",
     ),
     rule(
+        "spec.dex",
+        "(self.type == 'Config') == has(self.config)",
+        "dex.config must be set if, and only if, dex.type is Config",
+    ),
+    rule(
         "spec.keycloak.credentials",
         "(self.type == 'ClientCredentials') == has(self.clientCredentials)",
         "keycloak.credentials.clientCredentials must be set if, and only if, type is ClientCredentials",
@@ -221,6 +229,31 @@ const TRANSPORT: &[CelRule] = &[
         "spec",
         "!has(self.dex) || !has(self.dex.grpc) || has(self.dex.grpc.certificateAuthority) || !has(self.dex.grpc.clientCertificateSecretRef)",
         "dex.grpc.clientCertificateSecretRef needs certificateAuthority: a client certificate is of no use without TLS",
+    ),
+];
+
+/// Dex by its configuration file.
+const DEX_CONFIG: &[CelRule] = &[
+    rule(
+        "spec.dex.config",
+        "self.target.kind == self.base.kind",
+        "dex.config.target.kind must be that of base: the configuration may hold secrets in both, or in neither",
+    ),
+    rule(
+        "spec.dex.config",
+        "self.target.name != self.base.name",
+        "dex.config.target.name must differ from that of base: the operator writes the one, and reads the other only",
+    ),
+    rule(
+        "spec.dex.config",
+        "self.base.kind != 'Secret' || self.base.name != self.target.name + '-client-secrets'",
+        "dex.config.base.name must not be that of the Secret with the client secrets (target.name with -client-secrets after it)",
+    ),
+    object_name!("spec.dex.config.workload.name", "dex.config.workload.name"),
+    rule(
+        "spec.dex.config.workload.container",
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "dex.config.workload.container must be the name of a container: lower-case letters, digits and '-'",
     ),
 ];
 

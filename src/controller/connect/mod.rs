@@ -1,6 +1,8 @@
 //! From a provider's spec and the objects it refers to, to a driver.
 
 mod certificates;
+pub mod dex_config;
+mod dex_workload;
 mod references;
 mod roots;
 
@@ -23,7 +25,7 @@ use crate::{
             KeycloakSpec, OIDCProviderSpec, ProviderType,
         },
     },
-    domain::{Discovery, Endpoints, IdpError, digest, duration, pem::CaBundle},
+    domain::{Discovery, Endpoints, IdpError, ResourceName, digest, duration, pem::CaBundle},
     idp::{
         ClientIdentity, Driver, Transport,
         authentik::{AuthentikConfig, AuthentikDriver, Settings},
@@ -197,6 +199,8 @@ pub enum AdminReferences {
         /// The operator's certificate.
         identity: Option<ClientIdentity>,
     },
+    /// Dex's configuration file; the driver reads all of it itself.
+    DexConfig,
     /// Keycloak's admin REST API.
     Keycloak {
         /// CA of its certificate.
@@ -225,7 +229,7 @@ impl AdminReferences {
     fn certificate_authority(&self) -> Option<&CaBundle> {
         match self {
             Self::Dex { ca, .. } | Self::Keycloak { ca, .. } | Self::Authentik { ca, .. } => ca.as_ref(),
-            Self::Registration { .. } | Self::Nothing => None,
+            Self::Registration { .. } | Self::DexConfig | Self::Nothing => None,
         }
     }
 }
@@ -235,7 +239,11 @@ impl AdminReferences {
 /// # Errors
 /// When Kubernetes cannot be asked: nothing is known then. What is missing or wrong is in the result.
 pub async fn references(context: &Context, namespace: &str, spec: &OIDCProviderSpec) -> Result<References, KubeError> {
-    let reader = Reader { context, namespace };
+    let reader = Reader {
+        kube: &context.kube,
+        metrics: &context.metrics,
+        namespace,
+    };
     let issuer_ca = spec
         .issuer
         .issuer_certificate_authority
@@ -261,6 +269,20 @@ pub async fn references(context: &Context, namespace: &str, spec: &OIDCProviderS
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
     let grpc = spec.dex.as_ref().and_then(|dex| dex.grpc.as_ref());
+    let config = spec.dex.as_ref().and_then(|dex| dex.config.as_ref());
+    if let Some(config) = config {
+        let admin = reader
+            .dex_config_base(&config.base)
+            .await?
+            .map(|()| AdminReferences::DexConfig);
+        // What the operator was given is the right to write, and that it cannot lose.
+        let credentials_gone = false;
+        return Ok(References {
+            issuer,
+            admin,
+            credentials_gone,
+        });
+    }
     let (ca, credentials) = match (grpc, &spec.keycloak, &spec.authentik, &spec.dynamic_registration) {
         (Some(grpc), ..) => dex(reader, grpc).await?,
         (None, Some(keycloak), ..) => self::keycloak(reader, keycloak).await?,
@@ -413,7 +435,11 @@ pub fn fingerprint(spec: &OIDCProviderSpec, references: &References) -> String {
         }
         Ok(AdminReferences::Authentik { ca, token }) => parts.extend([pem(ca), hashed(token)]),
         Ok(AdminReferences::Registration { initial_token }) => parts.extend(initial_token.as_ref().map(hashed)),
-        Ok(AdminReferences::Nothing) | Err(_) => {}
+        Ok(AdminReferences::DexConfig | AdminReferences::Nothing) | Err(_) => {}
+    }
+    // A driver for Dex's configuration reads the discovery document, too.
+    if spec.dex.as_ref().is_some_and(|dex| dex.config.is_some()) {
+        parts.push(format!("{:?}", spec.issuer));
     }
     digest::sha256_hex(parts.join("\u{0}").as_bytes())
 }
@@ -447,7 +473,7 @@ pub fn timeout(spec: &OIDCProviderSpec) -> Duration {
 /// What stands in the way.
 pub fn driver(
     context: &Context,
-    namespace: &str,
+    name: &ResourceName,
     spec: &OIDCProviderSpec,
     admin: &AdminReferences,
     issuer: HttpClient,
@@ -464,6 +490,9 @@ pub fn driver(
         (AdminReferences::Dex { ca, identity }, Some(grpc), ..) => {
             DexDriver::new(&grpc.address, admin_tls(grpc), &transport(ca, identity), issuer)
                 .map(|dex| Box::new(dex) as Box<dyn Driver>)
+        }
+        (AdminReferences::DexConfig, ..) if spec.dex.as_ref().is_some_and(|dex| dex.config.is_some()) => {
+            dex_config::driver(context, name, spec, issuer, limits.timeout).map(|dex| Box::new(dex) as Box<dyn Driver>)
         }
         (AdminReferences::Keycloak { ca, credentials }, _, Some(keycloak), _) => {
             let config = KeycloakConfig {
@@ -493,7 +522,7 @@ pub fn driver(
             let (kube, metrics) = (context.kube.clone(), context.metrics.clone());
             Ok(Box::new(DexStorageDriver::new(
                 kube,
-                namespace,
+                &name.namespace,
                 limits.timeout,
                 issuer,
                 metrics,
@@ -502,7 +531,7 @@ pub fn driver(
         // The CRD's rules exclude it; an object from before them is not a reason to fail.
         _ => {
             let needed = match spec.type_ {
-                ProviderType::Dex => "spec.dex.grpc",
+                ProviderType::Dex => "spec.dex.grpc or spec.dex.config",
                 ProviderType::Keycloak => "spec.keycloak with credentials",
                 ProviderType::Authentik => "spec.authentik",
                 ProviderType::DynamicRegistration => "spec.dynamicRegistration",

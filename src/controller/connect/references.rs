@@ -1,22 +1,26 @@
 //! Objects that a provider's spec refers to, read live, and Secrets only with their label.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Client, ResourceExt as _};
 use secrecy::SecretString;
 
 use crate::{
     api::{
         Reason,
         common::{CertificateAuthorityKind, CertificateAuthorityReference, SecretKeyReference, SecretReference},
+        dex_config::{DexConfigBase, DexConfigKind},
     },
-    controller::context::Context,
     domain::{
         pem::CaBundle,
-        vocabulary::{CERTIFICATE_AUTHORITY, CREDENTIAL_PROVIDER, LABEL_CERTIFICATE_AUTHORITY, LABEL_CREDENTIAL},
+        vocabulary::{
+            CERTIFICATE_AUTHORITY, CREDENTIAL_DEX_CONFIG, CREDENTIAL_PROVIDER, LABEL_CERTIFICATE_AUTHORITY,
+            LABEL_CREDENTIAL,
+        },
     },
     idp::ClientIdentity,
     kubernetes::client::{KubeError, within},
     plan::provider::BadReference,
+    telemetry::metrics::Metrics,
 };
 
 /// Keys of a Secret of type kubernetes.io/tls.
@@ -33,13 +37,16 @@ const FOR_AUTHORITIES: Purposes = &[
     (LABEL_CERTIFICATE_AUTHORITY, CERTIFICATE_AUTHORITY),
 ];
 
+const FOR_DEX_CONFIG: Purposes = &[(LABEL_CREDENTIAL, CREDENTIAL_DEX_CONFIG)];
+
 /// What was found, or what is wrong with the reference. The outer error: Kubernetes could not be asked.
 type Read<T> = Result<Result<T, BadReference>, KubeError>;
 
 /// Where references are read: what a reading needs besides the reference itself.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
-    pub(super) context: &'a Context,
+    pub(super) kube: &'a Client,
+    pub(super) metrics: &'a Metrics,
     pub(super) namespace: &'a str,
 }
 
@@ -55,8 +62,8 @@ impl Reader<'_> {
         };
         let text = match kind {
             CertificateAuthorityKind::ConfigMap => {
-                let api: Api<ConfigMap> = Api::namespaced(self.context.kube.clone(), self.namespace);
-                let found = within(&self.context.metrics, "get configmaps", api.get_opt(name)).await?;
+                let api: Api<ConfigMap> = Api::namespaced(self.kube.clone(), self.namespace);
+                let found = within(self.metrics, "get configmaps", api.get_opt(name)).await?;
                 let Some(map) = found else {
                     return Ok(Err(self.missing(Reason::ConfigMapNotFound, "ConfigMap", name, field)));
                 };
@@ -107,11 +114,37 @@ impl Reader<'_> {
         })
     }
 
+    /// Can the platform's part of Dex's configuration be read?
+    pub(super) async fn dex_config_base(self, reference: &DexConfigBase) -> Read<()> {
+        Ok(self.dex_config_text(reference).await?.map(drop))
+    }
+
+    /// The platform's part of Dex's configuration.
+    pub(super) async fn dex_config_text(self, reference: &DexConfigBase) -> Read<String> {
+        const FIELD: &str = "spec.dex.config.base";
+        let DexConfigBase { kind, name, key } = reference;
+        let text = match kind {
+            DexConfigKind::ConfigMap => {
+                let api: Api<ConfigMap> = Api::namespaced(self.kube.clone(), self.namespace);
+                let found = within(self.metrics, "get configmaps", api.get_opt(name)).await?;
+                let Some(map) = found else {
+                    return Ok(Err(self.missing(Reason::ConfigMapNotFound, "ConfigMap", name, FIELD)));
+                };
+                map.data.and_then(|mut data| data.remove(key))
+            }
+            DexConfigKind::Secret => match self.labelled_secret(FIELD, name, FOR_DEX_CONFIG).await? {
+                Err(problem) => return Ok(Err(problem)),
+                Ok(secret) => text_of(&secret, key),
+            },
+        };
+        Ok(text.ok_or_else(|| self.key_missing(kind.as_str(), name, key, FIELD)))
+    }
+
     /// A Secret is read only where its owner labelled it for this purpose: who may write an OIDCProvider shall not read
     /// every Secret of the namespace through the operator.
     async fn labelled_secret(self, field: &str, name: &str, purposes: Purposes) -> Read<Secret> {
-        let api: Api<Secret> = Api::namespaced(self.context.kube.clone(), self.namespace);
-        let Some(secret) = within(&self.context.metrics, "get secrets", api.get_opt(name)).await? else {
+        let api: Api<Secret> = Api::namespaced(self.kube.clone(), self.namespace);
+        let Some(secret) = within(self.metrics, "get secrets", api.get_opt(name)).await? else {
             return Ok(Err(self.missing(Reason::SecretNotFound, "Secret", name, field)));
         };
         let carries = |(label, value): &(&str, &str)| secret.labels().get(*label).map(String::as_str) == Some(*value);
@@ -147,6 +180,6 @@ impl Reader<'_> {
     }
 }
 
-fn text_of(secret: &Secret, key: &str) -> Option<String> {
+pub(super) fn text_of(secret: &Secret, key: &str) -> Option<String> {
     String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
 }

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 
 use super::{Created, Credentials, Driver, Written};
 use crate::domain::{
-    Claim, ClaimSource, ClaimToken, ClientSecret, ClientType, DesiredClient, Endpoints, GrantType, IdpError,
+    Claim, ClaimSource, ClaimToken, ClientSecret, ClientType, DesiredClient, Effect, Endpoints, GrantType, IdpError,
     IdpErrorKind, Logout, LogoutChannel, Mark, MarkUid, ObservedClient, ObservedSecret, OwnerId, Ownership, Pkce,
     Proof, ProviderFacts, RemoteDiff, ResourceName, SignatureAlgorithm, Support, TokenEndpointAuthMethod,
     TokenLifetimes,
@@ -150,6 +150,10 @@ type Outcome = Result<(), String>;
 
 /// More requests than any change of a client takes.
 const MAX_REQUESTS: usize = 32;
+
+/// How long a client may take until it is in effect: a roll-out.
+const EFFECT_LOOKS: usize = 1200;
+const EFFECT_PERIOD: Duration = Duration::from_millis(100);
 
 /// All cases.
 pub const CASES: &[Case] = &[
@@ -332,6 +336,7 @@ impl Subject<'_> {
         let Some(endpoints) = &self.fixture.endpoints else {
             return Ok(None);
         };
+        self.takes_effect(desired).await?;
         let credentials = Credentials {
             client_id: &desired.client_id,
             secret,
@@ -343,6 +348,22 @@ impl Subject<'_> {
             },
         };
         Ok(Some(self.driver.prove(&credentials, endpoints).await))
+    }
+
+    /// Waits until the client, where there is one, is in effect as it is written.
+    async fn takes_effect(&self, desired: &DesiredClient) -> Outcome {
+        if !self.driver.model().takes_effect_later() || self.find(desired).await?.is_none() {
+            return Ok(());
+        }
+        let mut last = Effect::InEffect;
+        for _ in 0..EFFECT_LOOKS {
+            last = self.driver.effect(&desired.client_id);
+            if last == Effect::InEffect {
+                return Ok(());
+            }
+            tokio::time::sleep(EFFECT_PERIOD).await;
+        }
+        Err(format!("it does not take effect: {last:?}"))
     }
 
     async fn proves(&self, desired: &DesiredClient, secret: &ClientSecret, expected: &Proof) -> Outcome {

@@ -9,6 +9,7 @@
 //! - Failures come as code UNKNOWN and a text (`errors.rs`).
 //! - Grants, scopes and algorithms are set for all clients together, in Dex's configuration file.
 
+pub mod config;
 mod driver;
 mod errors;
 mod handshake;

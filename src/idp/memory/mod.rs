@@ -16,13 +16,13 @@ use self::registrar::Registrar;
 use super::{
     Created, Credentials, Driver, Page, ServerInfo, Written,
     authentik::{AuthentikModel, Settings},
-    dex::{DexModel, DexStorageModel},
+    dex::{DexModel, DexStorageModel, config::DexConfigModel},
     keycloak::KeycloakModel,
     registration::RegistrationModel,
 };
 use crate::domain::{
-    ClientSecret, DesiredClient, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient, ObservedSecret,
-    PrivateKey, Proof, RemoteDiff, TokenEndpointAuthMethod, Validity,
+    ClientSecret, DesiredClient, Effect, Endpoints, IdpError, IdpErrorKind, Mark, Model, ObservedClient,
+    ObservedSecret, PrivateKey, Proof, RemoteDiff, TokenEndpointAuthMethod, Validity,
     authentik::{EmailVerified, IssuerMode, SubMode},
     model::SECRET,
 };
@@ -35,6 +35,9 @@ pub enum Like {
     Dex,
     /// Dex by its Kubernetes storage: everything changes in place, by one request, and lists show secrets.
     DexStorage,
+    /// Dex by its configuration: everything changes in place, and where [`MemoryDriver::read_at_start`] says so only with a
+    /// roll-out.
+    DexConfig,
     /// Keycloak: everything changes in place, scopes and claims by a request each, and lists show secrets.
     Keycloak,
     /// Authentik: identifiers are the server's, and a write shows what it made; claims and the application are changed by a
@@ -51,6 +54,7 @@ impl Like {
         match self {
             Self::Dex => Arc::new(DexModel),
             Self::DexStorage => Arc::new(DexStorageModel),
+            Self::DexConfig => Arc::new(DexConfigModel),
             Self::Keycloak => Arc::new(KeycloakModel::new("memory")),
             Self::Registration => Arc::new(RegistrationModel),
             Self::Authentik => Arc::new(AuthentikModel::new(Settings {
@@ -143,6 +147,10 @@ struct State {
     previous: BTreeMap<String, ClientSecret>,
     /// What the server of [`Like::Registration`] has said so far: its names, secrets and tokens are numbered.
     registrar: Registrar,
+    /// The clients as they were at the last start; `None`: they are read all the time.
+    read: Option<BTreeMap<String, ObservedClient>>,
+    /// Clients whose empty secret is accepted.
+    unsafe_clients: BTreeSet<String>,
 }
 
 /// The driver.
@@ -171,6 +179,8 @@ impl MemoryDriver {
             overlap: false,
             previous: BTreeMap::new(),
             registrar: Registrar::default(),
+            read: None,
+            unsafe_clients: BTreeSet::new(),
         };
         Self {
             like,
@@ -202,6 +212,22 @@ impl MemoryDriver {
     /// The secret before the current one, if it is valid.
     pub fn previous(&self, client_id: &str) -> Option<ClientSecret> {
         self.state().previous.get(client_id).cloned()
+    }
+
+    /// From now on clients are read at the start only, as with Dex's configuration. The first one is now.
+    pub fn read_at_start(&self) {
+        let mut state = self.state();
+        state.read = Some(state.clients.clone());
+    }
+
+    /// Starts anew, and reads all clients.
+    pub fn roll_out(&self) {
+        self.read_at_start();
+    }
+
+    /// From now on an empty secret is accepted for this client.
+    pub fn accept_empty_secret(&self, client_id: &str) {
+        self.state().unsafe_clients.insert(client_id.to_owned());
     }
 
     /// The next `times` calls of `operation` fail. `Prove` answers [`Proof::Unknown`] instead.
@@ -273,7 +299,7 @@ impl MemoryDriver {
                 secret: ObservedSecret::NotShown,
                 ..client
             },
-            Like::DexStorage | Like::Keycloak | Like::Authentik | Like::Registration => client,
+            Like::DexStorage | Like::DexConfig | Like::Keycloak | Like::Authentik | Like::Registration => client,
         }
     }
 
@@ -464,9 +490,22 @@ impl Driver for MemoryDriver {
         })
     }
 
+    fn effect(&self, client_id: &str) -> Effect {
+        let state = self.state();
+        let read = state.read.as_ref().unwrap_or(&state.clients);
+        if read.get(client_id) != state.clients.get(client_id) {
+            Effect::NotYet("1 of 2 Pods".to_owned())
+        } else if state.unsafe_clients.contains(client_id) {
+            Effect::Unsafe("an empty secret is accepted".to_owned())
+        } else {
+            Effect::InEffect
+        }
+    }
+
     async fn prove(&self, credentials: &Credentials<'_>, _endpoints: &Endpoints) -> Proof {
         let proof = self.call(Operation::Prove, credentials.client_id, |state| {
-            let client = state.clients.get(credentials.client_id);
+            let clients = state.read.as_ref().unwrap_or(&state.clients);
+            let client = clients.get(credentials.client_id);
             let is_current = client.is_some_and(|client| match &client.secret {
                 ObservedSecret::Shown(secret) => secret == credentials.secret,
                 ObservedSecret::Keys(keys) => signs_for(keys, credentials),
@@ -494,7 +533,14 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_the_contract() {
-        for like in [Like::Dex, Like::DexStorage, Like::Keycloak, Like::Authentik, Like::Registration] {
+        for like in [
+            Like::Dex,
+            Like::DexStorage,
+            Like::DexConfig,
+            Like::Keycloak,
+            Like::Authentik,
+            Like::Registration,
+        ] {
             let driver = MemoryDriver::new(like);
             let report = contract::run(&driver, &Fixture::new("test", Some(Endpoints::default()))).await;
             assert_eq!(failures(&report), Vec::<String>::new(), "{like:?}");
