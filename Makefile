@@ -28,7 +28,7 @@ help: ## List the targets
 tools: ## Build the pinned tools (etcd, kube-apiserver, Dex, ...) into the cache folder
 	@$(TOOLS) install
 
-demo: tools ## Run the operator against a real API server and provider (PROVIDER=dex, keycloak or authentik)
+demo: tools ## Run the operator against a real API server and provider (PROVIDER=dex, dex-config, keycloak or authentik)
 	cargo build --workspace --bins
 	cargo run --quiet -p oidc-operator-e2e --bin demo -- --provider $(PROVIDER)
 

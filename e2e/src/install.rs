@@ -148,3 +148,31 @@ pub async fn allow_restarts(cluster: &ControlPlane, namespace: &str) -> Result<(
     )
     .await
 }
+
+/// Lets the operator roll out the Deployment `dex` of `namespace`, as `config/dex-config` does, and waits until the API server knows.
+///
+/// # Errors
+/// kubectl or the API server refuses.
+pub async fn allow_dex_config(cluster: &ControlPlane, namespace: &str) -> Result<()> {
+    let rights = std::fs::read_to_string(tools::repository().join("config/dex-config/rights.yaml"))?;
+    let rights = rights.replace("namespace: dex\n", &format!("namespace: {namespace}\n"));
+    let kubectl = cluster.kubectl()?;
+    kubectl.apply(&rights).await?;
+    let user = format!("system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}");
+    eventually("the operator may roll Dex out", Duration::from_secs(30), async || {
+        let ask = [
+            "auth",
+            "can-i",
+            "patch",
+            "deployments.apps/dex",
+            "-n",
+            namespace,
+            "--as",
+            &user,
+        ];
+        let answer = kubectl.run(ask).await?;
+        ensure!(answer.trim() == "yes", "{answer}");
+        Ok(())
+    })
+    .await
+}

@@ -79,25 +79,59 @@ async fn the_default_installation_holds_all_it_needs_and_no_more() {
     .await;
 }
 
+/// `config/default` with a component beside it, as a user refers to both, with a checkout somewhere else.
+async fn with_component(kubectl: &Kubectl, component: &str, patches: &str) -> Result<String> {
+    let folder = WorkDir::new("kustomize")?;
+    let up = "../".repeat(folder.path().canonicalize()?.components().count() - 1);
+    let checkout = tools::repository().canonicalize()?;
+    let checkout = format!("{up}{}", checkout.display().to_string().trim_start_matches('/'));
+    let kustomization =
+        format!("resources: [{checkout}/config/default]\ncomponents: [{checkout}/config/{component}]\n{patches}");
+    folder.write("kustomization.yaml", kustomization)?;
+    kubectl.run(["kustomize", &folder.path().display().to_string()]).await
+}
+
+/// What is not in `config/default` alone.
+async fn added(kubectl: &Kubectl, with: &[Value]) -> Result<Vec<String>> {
+    let without = documents(&kubectl.run(["kustomize", "config/default"]).await?)?;
+    let mut names = contents(with);
+    names.retain(|name| !contents(&without).contains(name));
+    Ok(names)
+}
+
+/// Its first lines say how it is used, also with other names.
+#[tokio::test]
+async fn dex_by_its_configuration_has_a_component_for_its_rights() {
+    case::run(async {
+        let (_, kubectl) = installed().await?;
+        let patches = "patches:
+- target: {kind: Role|RoleBinding, name: oidc-operator-dex-config}
+  patch: |
+    - {op: replace, path: /metadata/namespace, value: sso}
+";
+        let with = documents(&with_component(&kubectl, "dex-config", patches).await?)?;
+        let names = ["Role/oidc-operator-dex-config", "RoleBinding/oidc-operator-dex-config"];
+        assert_eq!(added(&kubectl, &with).await?, names);
+        for document in with
+            .iter()
+            .filter(|document| document["metadata"]["name"] == "oidc-operator-dex-config")
+        {
+            assert_eq!(document["metadata"]["namespace"], "sso", "{document}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
 /// As a user refers to both (docs/restarts.md), with a checkout somewhere else.
 #[tokio::test]
 async fn restarts_are_a_component_beside_the_default_installation() {
     case::run(async {
         let (_, kubectl) = installed().await?;
-        let folder = WorkDir::new("kustomize")?;
-        let up = "../".repeat(folder.path().canonicalize()?.components().count() - 1);
-        let checkout = tools::repository().canonicalize()?;
-        let checkout = format!("{up}{}", checkout.display().to_string().trim_start_matches('/'));
-        let kustomization =
-            format!("resources: [{checkout}/config/default]\ncomponents: [{checkout}/config/rollout-restart]\n");
-        folder.write("kustomization.yaml", kustomization)?;
-        let text = kubectl.run(["kustomize", &folder.path().display().to_string()]).await?;
+        let text = with_component(&kubectl, "rollout-restart", "").await?;
         let with = documents(&text)?;
-        let without = documents(&kubectl.run(["kustomize", "config/default"]).await?)?;
-        let mut names = contents(&with);
-        names.retain(|name| !contents(&without).contains(name));
         assert_eq!(
-            names,
+            added(&kubectl, &with).await?,
             [
                 "ClusterRole/oidc-operator-rollout-restart",
                 "ClusterRoleBinding/oidc-operator-rollout-restart",

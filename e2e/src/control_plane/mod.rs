@@ -26,6 +26,8 @@ pub struct Options {
     pub name: String,
     /// Whether to start kube-controller-manager: without it no namespace ever ends and nothing is garbage collected.
     pub controller_manager: bool,
+    /// Does it make Pods of Deployments? Nobody runs them.
+    pub workloads: bool,
     /// Users beside the admin. They have the rights that RBAC gives them.
     pub users: Vec<User>,
     /// More arguments of kube-apiserver, such as `--authentication-config=FILE`.
@@ -37,6 +39,7 @@ impl Default for Options {
         Self {
             name: "control-plane".to_owned(),
             controller_manager: true,
+            workloads: false,
             users: Vec::new(),
             apiserver_args: Vec::new(),
         }
@@ -67,6 +70,7 @@ pub struct ControlPlane {
     address: SocketAddr,
     etcd_url: String,
     apiserver_args: Vec<String>,
+    workloads: bool,
     admin_token: String,
     admin_kubeconfig: PathBuf,
     manager_kubeconfig: PathBuf,
@@ -133,6 +137,7 @@ impl ControlPlane {
             address,
             etcd_url,
             apiserver_args: options.apiserver_args.clone(),
+            workloads: options.workloads,
             admin_token,
             admin_kubeconfig,
             manager_kubeconfig,
@@ -161,7 +166,7 @@ impl ControlPlane {
                 .take(),
         );
         let kubeconfig = &self.manager_kubeconfig;
-        let started = parts::start_controller_manager(&self.workdir, kubeconfig, self.ca.pem()).await?;
+        let started = parts::start_controller_manager(&self.workdir, kubeconfig, self.ca.pem(), self.workloads).await?;
         *self.controller_manager.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
         Ok(())
     }

@@ -25,6 +25,9 @@ const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,ser
     root-ca-certificate-publisher-controller,clusterrole-aggregation-controller,\
     validatingadmissionpolicy-status-controller";
 
+/// Those that make Pods of Deployments.
+const WORKLOAD_CONTROLLERS: &str = ",deployment-controller,replicaset-controller";
+
 /// Keys, certificates, tokens and the audit policy.
 pub(super) fn write_files(workdir: &WorkDir, ca: &Ca, users: &[User], signing_key: &SigningKey) -> Result<()> {
     // The names under which pods would reach it, so that kubeconfigs with such a name work too.
@@ -111,13 +114,19 @@ pub(super) async fn wait_ready(apiserver: &Process, web: &reqwest::Client, url: 
 }
 
 /// kube-controller-manager, ready.
-pub(super) async fn start_controller_manager(workdir: &WorkDir, kubeconfig: &Path, ca_pem: &str) -> Result<Process> {
+pub(super) async fn start_controller_manager(
+    workdir: &WorkDir,
+    kubeconfig: &Path,
+    ca_pem: &str,
+    workloads: bool,
+) -> Result<Process> {
+    let workloads = if workloads { WORKLOAD_CONTROLLERS } else { "" };
     let file = |name: &str| workdir.path().join(name).display().to_string();
     let port = ports::free()?;
     let mut command = Command::new(tools::tool("kube-controller-manager")?);
     command.args([
         format!("--kubeconfig={}", kubeconfig.display()),
-        format!("--controllers={CONTROLLERS}"),
+        format!("--controllers={CONTROLLERS}{workloads}"),
         "--leader-elect=false".to_owned(),
         "--bind-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),

@@ -10,7 +10,7 @@ use crate::pki::Ca;
 use crate::workdir::WorkDir;
 
 /// bcrypt of [`super::USER_PASSWORD`], cost 10: the hash of Dex's own example configuration.
-const USER_PASSWORD_HASH: &str = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W";
+pub(super) const USER_PASSWORD_HASH: &str = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W";
 
 /// The certificate of both ports, and its key.
 pub(super) const CERTIFICATE: &str = "server.crt";

@@ -3,6 +3,7 @@
 mod admin;
 mod config;
 mod stored;
+pub mod supervised;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -5,6 +5,7 @@
 mod authentik;
 mod by_hand;
 mod dex;
+mod dex_config;
 mod dex_storage;
 mod keycloak;
 mod registration;

@@ -10,6 +10,7 @@
 mod authentik;
 mod authority;
 mod dex;
+mod dex_config;
 mod dex_storage;
 mod keycloak;
 mod loops;

@@ -7,6 +7,7 @@
 
 mod authentik;
 mod dex;
+mod dex_config;
 mod keycloak;
 
 use std::{
@@ -31,7 +32,7 @@ use oidc_operator_e2e::{
 };
 use serde_json::Value;
 
-use self::keycloak::KeycloakRealm;
+use self::{dex_config::ByConfiguration, keycloak::KeycloakRealm};
 
 /// Shows the operator at work.
 #[derive(Debug, Parser)]
@@ -44,6 +45,8 @@ struct Args {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Provider {
     Dex,
+    /// Dex by its configuration file.
+    DexConfig,
     Keycloak,
     /// A stand-in for it: see docs/authentik.md.
     Authentik,
@@ -56,6 +59,8 @@ trait Shown: Sized {
     const STARTS: &'static str;
     /// Said at the beginning and at the end, where what is started is not the real thing.
     const NOTICE: Option<&'static str> = None;
+    /// Does it run in Pods of a Deployment, whose manifest here takes the place of the sample's?
+    const WORKLOAD: bool = false;
     /// What stands in place of the samples' own values.
     const ADAPTED: &'static str;
     /// The sample whose user logs in.
@@ -72,6 +77,11 @@ trait Shown: Sized {
 
     /// Name and password of the user that logs in.
     fn user(&self) -> (&str, &str);
+
+    /// What it needs once its manifests are applied.
+    async fn placed(&self, _cluster: &ControlPlane) -> Result<()> {
+        Ok(())
+    }
 
     /// What only this provider shows, at the end.
     async fn own_part(&self, demo: &Demo) -> Result<()>;
@@ -101,6 +111,7 @@ async fn main() -> ExitCode {
     http::choose_crypto();
     let shown = match args.provider {
         Provider::Dex => demo::<Dex>().await,
+        Provider::DexConfig => demo::<ByConfiguration>().await,
         Provider::Keycloak => demo::<KeycloakRealm>().await,
         Provider::Authentik => demo::<Managed>().await,
     };
@@ -139,6 +150,7 @@ async fn demo<P: Shown>() -> Result<()> {
     let (cluster, provider) = tokio::try_join!(
         ControlPlane::start(Options {
             name: "demo-control-plane".to_owned(),
+            workloads: P::WORKLOAD,
             ..Options::default()
         }),
         P::start(),
@@ -155,6 +167,7 @@ async fn demo<P: Shown>() -> Result<()> {
 
     say("The samples: a provider, and clients of applications");
     apply_samples(&kubectl, &provider).await?;
+    provider.placed(&cluster).await?;
     show(
         &kubectl,
         &[
@@ -232,7 +245,7 @@ async fn apply_samples<P: Shown>(kubectl: &Kubectl, provider: &P) -> Result<()> 
     // Samples without placeholders for them leave it to the user.
     for reference in provider.idp().references("identity") {
         let name = reference["metadata"]["name"].as_str().context("name")?;
-        if !samples.contains(&format!("name: {name}\n  namespace: identity")) {
+        if P::WORKLOAD || !samples.contains(&format!("name: {name}\n  namespace: identity")) {
             print!("{}", kubectl.apply(&reference.to_string()).await?);
         }
     }

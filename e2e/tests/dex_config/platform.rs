@@ -1,0 +1,130 @@
+//! What the platform does beside the operator: its part of the configuration changes, breaks, takes an ID; an object is in the way.
+
+use anyhow::{Result, ensure};
+use oidc_operator::api::{OIDCClient, OIDCProvider};
+use oidc_operator_e2e::{
+    case,
+    dex::{
+        Storage,
+        supervised::{BASE, PLATFORM_CLIENT, SupervisedDex, TARGET},
+    },
+    scene::{SOON, Scene},
+    wait::eventually,
+};
+use serde_json::json;
+
+use crate::site::{PROVIDER, Site, target};
+
+async fn base(scene: &Scene<'_, SupervisedDex>, text: &str) -> Result<()> {
+    let metadata = json!({
+        "name": BASE,
+        "namespace": scene.identity,
+        "labels": {"oidc-operator.io/credential": "dex-config"},
+    });
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"config.yaml": text}});
+    scene.apply(object).await.map(drop)
+}
+
+#[tokio::test]
+async fn the_platforms_part_is_followed_at_once() {
+    case::run(async {
+        let site = Site::start("platform", Storage::Memory).await?;
+        let (scene, _kubelet) = site.scene().await?;
+        scene.ready_client("web", json!({})).await?;
+        let id = scene.client_id("web");
+
+        // A change reaches Dex, with the clients as they are.
+        let before = site.dex.starts().len();
+        let changed = format!("{}expiry: {{idTokens: 1h}}\n", site.dex.base());
+        base(&scene, &changed).await?;
+        site.restarted(before, 1).await?;
+        let good = target(&scene).await?;
+        ensure!(good.contains("idTokens: 1h") && good.contains(&id), "{good}");
+
+        // One that cannot be read, or has an ID of ours, changes nothing.
+        for (broken, told) in [
+            ("issuer: [\n".to_owned(), "is no YAML"),
+            (
+                changed.replace(
+                    "staticClients:\n",
+                    &format!("staticClients:\n  - {{id: {id}, name: X, secret: x}}\n"),
+                ),
+                "remove one of both",
+            ),
+        ] {
+            base(&scene, &broken).await?;
+            let why = scene
+                .condition::<OIDCProvider>(PROVIDER, "AdminAPIReady", "False", "InvalidConfiguration")
+                .await?;
+            ensure!(why.contains(told) && why.contains(BASE), "{why}");
+            ensure!(target(&scene).await? == good, "the target changed");
+            base(&scene, &changed).await?;
+            scene.ready::<OIDCProvider>(PROVIDER).await?;
+        }
+
+        // A client of the platform's is nobody else's.
+        scene.client("taken", json!({"clientID": PLATFORM_CLIENT})).await?;
+        scene
+            .condition::<OIDCClient>("taken", "Accepted", "False", "ClientIDTaken")
+            .await?;
+        scene.ready::<OIDCClient>("web").await?;
+        site.was_never_open()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_the_operators_is_left_alone() {
+    case::run(async {
+        let site = Site::start("foreign", Storage::Memory).await?;
+        let (scene, _kubelet) = site.prepared().await?;
+        let theirs = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": TARGET, "namespace": scene.identity},
+            "data": {"config.yaml": site.dex.base()},
+        });
+        scene.apply(theirs).await?;
+        scene.provider(json!({})).await?;
+        let why = scene
+            .condition::<OIDCProvider>(PROVIDER, "AdminAPIReady", "False", "InvalidConfiguration")
+            .await?;
+        ensure!(why.contains("was not made by the operator"), "{why}");
+        ensure!(target(&scene).await? == site.dex.base(), "it was changed");
+
+        let kubectl = site.cluster.kubectl()?;
+        kubectl
+            .run(["delete", "configmap", TARGET, "-n", &scene.identity])
+            .await?;
+        scene.ask::<OIDCProvider>(PROVIDER, "1").await?;
+        scene.ready::<OIDCProvider>(PROVIDER).await?;
+
+        // Somebody takes what the operator wrote out of the Pod template: it comes back.
+        scene.ready_client("web", json!({})).await?;
+        let patch = json!([{"op": "remove", "path": "/spec/template/spec/containers/0/envFrom"}]).to_string();
+        kubectl
+            .run([
+                "patch",
+                "deployment",
+                "dex",
+                "-n",
+                &scene.identity,
+                "--type",
+                "json",
+                "-p",
+                &patch,
+            ])
+            .await?;
+        scene.ask::<OIDCProvider>(PROVIDER, "2").await?;
+        eventually("envFrom is there again", SOON, async || {
+            let deployment = kubectl.get_json(["deployment", "dex", "-n", &scene.identity]).await?;
+            let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+            ensure!(container["envFrom"].is_array(), "{container}");
+            Ok(())
+        })
+        .await?;
+        scene.ready::<OIDCProvider>(PROVIDER).await?;
+        site.was_never_open()
+    })
+    .await;
+}
