@@ -7,7 +7,8 @@ MAKEFLAGS += --no-builtin-rules
 # Every step starts cargo, which uses all cores by itself; side by side they would only wait for each other's lock.
 .NOTPARALLEL:
 
-# The identity provider that `demo` and `bench` run against: dex or keycloak; `demo` also with authentik's stand-in.
+# The identity provider that `demo` and `bench` run against: dex or keycloak; `demo` also with Dex by its Kubernetes storage
+# (dex-crd), authentik's stand-in, and a client made by hand (static).
 PROVIDER ?= dex
 # More arguments of `bench`, for example: make bench BENCH_ARGS=--beside-hung-keycloak
 BENCH_ARGS ?=
@@ -28,7 +29,7 @@ help: ## List the targets
 tools: ## Build the pinned tools (etcd, kube-apiserver, Dex, ...) into the cache folder
 	@$(TOOLS) install
 
-demo: tools ## Run the operator against a real API server and provider (PROVIDER=dex, dex-config, keycloak or authentik)
+demo: tools ## Run the operator against a real API server and provider (PROVIDER=dex, dex-crd, dex-config, keycloak, authentik, dcr or static)
 	cargo build --workspace --bins
 	cargo run --quiet -p oidc-operator-e2e --bin demo -- --provider $(PROVIDER)
 

@@ -28,6 +28,11 @@ impl Registrar {
         Ok(Self { realm, token })
     }
 
+    /// The initial access token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The Secret with the initial access token.
     pub fn token_secret(namespace: &str, token: &str) -> Value {
         json!({

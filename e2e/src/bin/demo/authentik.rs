@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use oidc_operator_e2e::{
     authentik::{AuthentikOptions, Managed, USER, USER_PASSWORD},
     authentik_api::{Api, Traces},
+    control_plane::ControlPlane,
     scene::Idp,
     wait::eventually,
 };
@@ -35,7 +36,7 @@ impl Shown for Managed {
         name: "bookshop",
     };
 
-    async fn start() -> Result<Self> {
+    async fn start(_: &ControlPlane) -> Result<Self> {
         Self::start(AuthentikOptions::default())
     }
 

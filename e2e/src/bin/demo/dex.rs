@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use oidc_operator_e2e::{
+    control_plane::ControlPlane,
     dex::{self, Dex, DexOptions},
     scene::Idp,
     wait::eventually,
@@ -20,7 +21,7 @@ impl Shown for Dex {
         name: "playpen",
     };
 
-    async fn start() -> Result<Self> {
+    async fn start(_: &ControlPlane) -> Result<Self> {
         Dex::start(DexOptions {
             name: "demo-dex".to_owned(),
             ..DexOptions::default()

@@ -33,7 +33,7 @@ impl Shown for ByConfiguration {
         name: "playpen",
     };
 
-    async fn start() -> Result<Self> {
+    async fn start(_: &ControlPlane) -> Result<Self> {
         Ok(Self {
             dex: SupervisedDex::new("demo-dex", Storage::Sqlite)?,
             kubelet: Mutex::default(),

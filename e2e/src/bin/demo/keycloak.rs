@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use oidc_operator_e2e::{
+    control_plane::ControlPlane,
     keycloak::{Keycloak, KeycloakOptions, Realm},
     scene::Idp,
     wait::eventually,
@@ -33,7 +34,7 @@ impl Shown for KeycloakRealm {
         name: "webshop",
     };
 
-    async fn start() -> Result<Self> {
+    async fn start(_: &ControlPlane) -> Result<Self> {
         let keycloak = Keycloak::start(KeycloakOptions {
             name: "demo-keycloak".to_owned(),
             ..KeycloakOptions::default()

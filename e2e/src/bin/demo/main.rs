@@ -6,9 +6,12 @@
 #![allow(clippy::print_stdout, reason = "a demonstration shows what it does")]
 
 mod authentik;
+mod by_hand;
 mod dex;
 mod dex_config;
+mod dex_storage;
 mod keycloak;
+mod registration;
 
 use std::{
     io::IsTerminal as _,
@@ -22,7 +25,7 @@ use clap::{Parser, ValueEnum};
 use oidc_operator_e2e::{
     authentik::Managed,
     control_plane::{ControlPlane, Options},
-    dex::Dex,
+    dex::{Dex, StoredDex},
     http, install,
     kubectl::Kubectl,
     login::{ClientAuth, Login},
@@ -32,7 +35,7 @@ use oidc_operator_e2e::{
 };
 use serde_json::Value;
 
-use self::{dex_config::ByConfiguration, keycloak::KeycloakRealm};
+use self::{by_hand::ByHand, dex_config::ByConfiguration, keycloak::KeycloakRealm, registration::Registration};
 
 /// Shows the operator at work.
 #[derive(Debug, Parser)]
@@ -47,14 +50,22 @@ enum Provider {
     Dex,
     /// Dex by its configuration file.
     DexConfig,
+    /// Dex, by the objects of its Kubernetes storage.
+    DexCrd,
     Keycloak,
     /// A stand-in for it: see docs/authentik.md.
     Authentik,
+    /// Dynamic registration, at a Keycloak.
+    Dcr,
+    /// A client that somebody made by hand, in a Keycloak.
+    Static,
 }
 
-/// An identity provider, and the part of the demonstration that is its own. Its samples lie in the folder of [`Idp::NAME`].
+/// An identity provider, and the part of the demonstration that is its own.
 trait Shown: Sized {
     type Idp: Idp;
+    /// The folder of its samples.
+    const SAMPLES: &'static str = <Self::Idp as Idp>::NAME;
     /// What is started.
     const STARTS: &'static str;
     /// Said at the beginning and at the end, where what is started is not the real thing.
@@ -66,7 +77,12 @@ trait Shown: Sized {
     /// The sample whose user logs in.
     const CLIENT: Sample;
 
-    async fn start() -> Result<Self>;
+    async fn start(cluster: &ControlPlane) -> Result<Self>;
+
+    /// What the operator needs besides its usual rights.
+    async fn prepare(&self, _cluster: &ControlPlane) -> Result<()> {
+        Ok(())
+    }
 
     fn idp(&self) -> &Self::Idp;
 
@@ -112,8 +128,11 @@ async fn main() -> ExitCode {
     let shown = match args.provider {
         Provider::Dex => demo::<Dex>().await,
         Provider::DexConfig => demo::<ByConfiguration>().await,
+        Provider::DexCrd => demo::<StoredDex>().await,
         Provider::Keycloak => demo::<KeycloakRealm>().await,
         Provider::Authentik => demo::<Managed>().await,
+        Provider::Dcr => demo::<Registration>().await,
+        Provider::Static => demo::<ByHand>().await,
     };
     match shown {
         Ok(()) => ExitCode::SUCCESS,
@@ -147,20 +166,20 @@ async fn demo<P: Shown>() -> Result<()> {
     if let Some(notice) = P::NOTICE {
         println!("{notice}");
     }
-    let (cluster, provider) = tokio::try_join!(
-        ControlPlane::start(Options {
-            name: "demo-control-plane".to_owned(),
-            workloads: P::WORKLOAD,
-            ..Options::default()
-        }),
-        P::start(),
-    )?;
+    let cluster = ControlPlane::start(Options {
+        name: "demo-control-plane".to_owned(),
+        workloads: P::WORKLOAD,
+        ..Options::default()
+    })
+    .await?;
+    let provider = P::start(&cluster).await?;
     println!("API server {}\nissuer     {}", cluster.url(), provider.issuer());
     let kubectl = cluster.kubectl()?;
 
     say("CRDs and rights, then the operator, with exactly these rights");
     println!("$ kubectl apply -k config/crd -k config/rbac");
     let kubeconfig = install::install(&cluster).await?;
+    provider.prepare(&cluster).await?;
     let operator = Operator::start(OperatorOptions::new(kubeconfig, "demo"))?;
     operator.wait_ready(Duration::from_secs(30)).await?;
     println!("oidc-operator run: ready ({}/readyz)", operator.health_url());
@@ -234,7 +253,7 @@ async fn demo<P: Shown>() -> Result<()> {
 
 /// The samples as they lie in the repository, with the values of this provider.
 async fn apply_samples<P: Shown>(kubectl: &Kubectl, provider: &P) -> Result<()> {
-    let folder = format!("config/samples/{}", P::Idp::NAME);
+    let folder = format!("config/samples/{}", P::SAMPLES);
     println!("$ kubectl apply -k {folder}    ({})", P::ADAPTED);
     let mut samples = kubectl.run(["kustomize", &folder]).await?;
     for (theirs, ours) in provider.replacements() {
@@ -243,9 +262,10 @@ async fn apply_samples<P: Shown>(kubectl: &Kubectl, provider: &P) -> Result<()> 
     }
     print!("{}", kubectl.apply(&samples).await?);
     // Samples without placeholders for them leave it to the user.
-    for reference in provider.idp().references("identity") {
+    let home = provider.idp().home().unwrap_or("identity");
+    for reference in provider.idp().references(home) {
         let name = reference["metadata"]["name"].as_str().context("name")?;
-        if P::WORKLOAD || !samples.contains(&format!("name: {name}\n  namespace: identity")) {
+        if P::WORKLOAD || !samples.contains(&format!("name: {name}\n  namespace: {home}")) {
             print!("{}", kubectl.apply(&reference.to_string()).await?);
         }
     }
