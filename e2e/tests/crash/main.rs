@@ -16,6 +16,7 @@ mod keycloak;
 mod loops;
 mod operator;
 mod process;
+mod registration;
 mod requests;
 mod server;
 mod stage;
