@@ -173,7 +173,7 @@ type Shared = (Watches, Arc<Context>, Arc<Stores>);
 /// What every watch is made of.
 #[derive(Clone)]
 pub struct Watches {
-    /// Kubernetes.
+    /// Kubernetes, by a client that is [`watch::answering`].
     pub kube: Client,
     /// Numbers.
     pub metrics: Metrics,

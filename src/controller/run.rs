@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::OwnerId,
-    kubernetes::{client::within, events::Events},
+    kubernetes::{client::within, events::Events, watch},
     plan::snapshot::Settings,
     telemetry::{health::Health, metrics::Metrics},
 };
@@ -67,7 +67,7 @@ pub async fn run(
     let (triggers, triggered) = Triggers::new();
     let (stores, sources) = Stores::new();
     let watches = Watches {
-        kube: kube.clone(),
+        kube: watch::answering(&kube),
         metrics: metrics.clone(),
         health,
     };

@@ -8,7 +8,7 @@ use std::{pin::Pin, time::Duration};
 
 use futures::{Stream, StreamExt as _};
 use kube::{
-    Api, Resource,
+    Api, Client, Resource,
     runtime::watcher::{self, DefaultBackoff, Event, watcher},
 };
 use serde::de::DeserializeOwned;
@@ -21,8 +21,8 @@ use crate::{
 /// Between two pieces of a list.
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Longer than any healthy watch is silent: kube itself ends one after 295 s without a word.
-const WATCH_DEADLINE: Duration = Duration::from_secs(360);
+/// Until the API server begins to answer.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Objects a page of a list, so that a relist never holds all of them twice.
 const PAGE: u32 = 100;
@@ -39,7 +39,26 @@ pub fn prune_metadata<K: Resource>(object: &mut K) {
     }
 }
 
-/// Watches for ever. Errors are counted and mended here and never reach the caller; `name` names the watch in metrics,
+/// The same client, for watches: a request that is not answered within a minute fails (P3).
+///
+/// Between two pieces of a watch there is no deadline. A quiet one would be taken for a dead one: kube keeps the bookmarks of the API
+/// server to itself. It looks after the silence of a connection too, and begins the watch anew after 295 s of it.
+pub fn answering(kube: &Client) -> Client {
+    let inner = kube.clone();
+    let service = tower::service_fn(move |request| {
+        let inner = inner.clone();
+        async move {
+            let answer = tokio::time::timeout(ANSWER_DEADLINE, inner.send(request)).await;
+            answer.unwrap_or_else(|_| {
+                let silence = format!("no answer within {} s", ANSWER_DEADLINE.as_secs());
+                Err(kube::Error::Service(silence.into()))
+            })
+        }
+    });
+    Client::new(service, kube.default_namespace())
+}
+
+/// Watches for ever, by a client that is [`answering`]. Errors are counted and mended here and never reach the caller; `name` names the watch in metrics,
 /// health and log.
 pub fn watch<K>(
     name: &'static str,
@@ -63,7 +82,7 @@ pub enum Failure {
     /// What the watcher, or the API server, says.
     #[error("{0}")]
     Told(#[from] watcher::Error),
-    /// No answer within this time.
+    /// A list gets nowhere within this time.
     #[error("no answer within {} s", .0.as_secs())]
     Silent(Duration),
     /// It ended without a word.
@@ -71,7 +90,7 @@ pub enum Failure {
     Ended,
 }
 
-/// Watches for ever, too, and tells of each failure before it is mended: for a watch whose state is somebody else's business
+/// Watches for ever, too, by a client that is [`answering`], and tells of each failure before it is mended: for a watch whose state is somebody else's business
 /// than the operator's own health. After a failure all is listed anew, so that the end of a list says that it works again.
 pub fn watch_and_tell<K>(
     name: &'static str,
@@ -140,8 +159,13 @@ where
             tokio::time::sleep(pause).await;
         }
         let running = state.running.get_or_insert_with(|| Box::pin((state.make)()));
-        let deadline = if state.listing { LIST_DEADLINE } else { WATCH_DEADLINE };
-        let (failure, begin_anew) = match tokio::time::timeout(deadline, running.next()).await {
+        let next = running.next();
+        let next = if state.listing {
+            tokio::time::timeout(LIST_DEADLINE, next).await
+        } else {
+            Ok(next.await)
+        };
+        let (failure, begin_anew) = match next {
             Ok(Some(Ok(event))) => {
                 match &event {
                     Event::Init => state.listing = true,
@@ -157,7 +181,7 @@ where
             Ok(None) => (Failure::Ended, true),
             Err(_) => {
                 metrics.deadline("watch");
-                (Failure::Silent(deadline), true)
+                (Failure::Silent(LIST_DEADLINE), true)
             }
         };
         tracing::warn!(watch = name, error = %bounded(&failure.to_string()), "watch failed");
@@ -319,6 +343,31 @@ mod tests {
         let anew = told.next().await.unwrap().unwrap().to_string();
         assert_eq!(anew, "Init");
         assert!(start.elapsed() > Duration::from_millis(500), "after a pause");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_watch_is_not_taken_for_a_dead_one() {
+        let (events, begun, metrics, health) = play(vec![listed(&["a"]).into_iter().map(Ok).collect()]);
+        let mut events = Box::pin(events);
+        take(&mut events, 3).await;
+        let quiet = tokio::time::timeout(Duration::from_secs(24 * 3600), events.next()).await;
+        assert!(quiet.is_err(), "a day without a word");
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+        assert!(!metrics.text().contains("watch_errors_total{"), "{}", metrics.text());
+        assert!(health.unready().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_of_a_watch_without_an_answer_ends() {
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, kube::Error>>()
+        });
+        let maps: Api<ConfigMap> = Api::all(answering(&Client::new(silent, "default")));
+        let start = Instant::now();
+        let begun = maps.watch(&kube::api::WatchParams::default(), "1").await;
+        let Err(error) = begun else { panic!("it was answered") };
+        assert!(error.to_string().contains("no answer within 60 s"), "{error}");
+        assert_eq!(start.elapsed(), ANSWER_DEADLINE);
     }
 
     #[test]

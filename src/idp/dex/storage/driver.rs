@@ -25,7 +25,7 @@ use crate::{
     idp::{Created, Credentials, Driver, Page, ServerInfo, Watch, Written, http::HttpClient, proof},
     kubernetes::{
         client::{CallError, within_time},
-        watch::{prune_metadata, watch_and_tell},
+        watch::{answering, prune_metadata, watch_and_tell},
     },
     telemetry::metrics::Metrics,
 };
@@ -123,7 +123,8 @@ impl Driver for DexStorageDriver {
     }
 
     fn watch(&self) -> Option<Watch> {
-        let clients = self.clients.clone();
+        let kube = answering(&self.clients.clone().into_client());
+        let clients = Api::namespaced_with(kube, &self.place.namespace, &object::resource());
         let events = watch_and_tell("dex-oauth2clients", clients, prune_metadata, self.metrics.clone());
         Some(Watch {
             server: server(),
