@@ -95,10 +95,19 @@ impl Stage {
     /// # Errors
     /// A part does not start; the text has the end of its log.
     pub async fn start(name: &str, args: &[&str]) -> Result<Self> {
+        Self::start_with(name, args, false).await
+    }
+
+    /// The same, where the Pods of `workloads` are made, too.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(name: &str, args: &[&str], workloads: bool) -> Result<Self> {
         let named = |part: &str| format!("{name}-{part}");
         let (cluster, dex) = tokio::try_join!(
             ControlPlane::start(Options {
                 name: named("control-plane"),
+                workloads,
                 ..Options::default()
             }),
             Dex::start(DexOptions {

@@ -4,9 +4,13 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use kube::{Api, ResourceExt as _, api::ListParams};
-use oidc_operator::api::{OIDCClient, common::ConditionStatus};
+use oidc_operator::api::{OIDCClient, OIDCProvider, common::ConditionStatus};
 use oidc_operator_e2e::{
-    case, install, ports,
+    case,
+    dex::{Storage, supervised::SupervisedDex},
+    install,
+    keycloak::Registrar,
+    ports,
     scene::{Idp as _, SOON, Stage},
     shared, tools,
     wait::eventually,
@@ -25,7 +29,10 @@ async fn the_whole_of_the_examples_is_accepted_in_one_go() {
         let realm = keycloak.realm("examples").await?;
         // Refresh tokens of a day need sessions of a day.
         realm.update(&json!({"ssoSessionIdleTimeout": 86400})).await?;
-        let stage = Stage::restarting().await?;
+        let stage = Stage::start_with("examples", &["--enable-rollout-restart"], true).await?;
+        install::restarts(&stage.cluster).await?;
+        // The Dex that is managed by its configuration file, and runs in Pods of a Deployment.
+        let playpen = SupervisedDex::new("examples-playpen", Storage::Memory)?;
         let (kube, kubectl) = (stage.cluster.client().await?, stage.cluster.kubectl()?);
         let mut text = String::new();
         let mut files: Vec<_> = fs::read_dir(tools::repository().join(FOLDER))?
@@ -40,8 +47,21 @@ async fn the_whole_of_the_examples_is_accepted_in_one_go() {
         let nobody = format!("https://{}", ports::free_address()?);
         let issuer = realm.issuer();
         let endpoint = |name: &str| format!("{issuer}/protocol/openid-connect/{name}");
+        let trusted = |issuer: &str, ca: &str| {
+            format!("issuer: {{issuerURL: \"{issuer}\", issuerCertificateAuthority: {{name: {ca}}}}}")
+        };
         for (documented, here) in [
-            ("https://sso.example.com/realms/apps", issuer.as_str()),
+            (
+                "issuer: {issuerURL: http://dex.playpen-platform.svc.cluster.local:5556/dex}",
+                trusted(playpen.issuer(), install::CA).as_str(),
+            ),
+            (
+                "issuer: {issuerURL: https://sso.example.com/realms/apps}",
+                &trusted(&issuer, "sso-ca"),
+            ),
+            // No client of the examples uses it.
+            ("https://login.example.com/dex", &format!("{nobody}/dex")),
+            ("https://sso.example.com/realms/apps", &issuer),
             ("https://keycloak.identity.svc:8443/realms/apps", &issuer),
             ("https://keycloak.identity.svc:8443", realm.base_url()),
             ("realm: apps", &format!("realm: {}", realm.name())),
@@ -72,8 +92,17 @@ async fn the_whole_of_the_examples_is_accepted_in_one_go() {
         kubectl
             .run_with_input(["apply", "--server-side", "--validate=strict", "-f", "-"], &text)
             .await?;
+        install::allow_dex_config(&stage.cluster, "playpen-platform").await?;
+        let _kubelet = playpen.kubelet(&stage.cluster, "playpen-platform")?;
         // The Secrets and CAs come from elsewhere, as with GitOps: late.
-        let mut references = [realm.references("identity"), stage.dex.references("identity")].concat();
+        let mut references = [
+            realm.references("identity"),
+            stage.dex.references("identity"),
+            playpen.references("playpen-platform"),
+        ]
+        .concat();
+        let token = realm.initial_access_token(10).await?;
+        references.push(Registrar::token_secret("identity", &token));
         references.push(install::ca_config_map("identity", "sso-ca", realm.ca_pem()));
         references.push(install::ca_config_map("qualytics", "sso-ca", realm.ca_pem()));
         references.push(json!({
@@ -86,8 +115,18 @@ async fn the_whole_of_the_examples_is_accepted_in_one_go() {
             .run_with_input(["apply", "--server-side", "-f", "-"], &references.to_string())
             .await?;
 
-        let expected = ["console", "dploy", "oauth2-proxy", "oc-cli", "qualytics", "qualytics-legacy", "shop"];
-        let clients: Api<OIDCClient> = Api::all(kube);
+        let expected = [
+            "batch",
+            "console",
+            "dploy",
+            "oauth2-proxy",
+            "oc-cli",
+            "playpen",
+            "qualytics",
+            "qualytics-legacy",
+            "shop",
+        ];
+        let clients: Api<OIDCClient> = Api::all(kube.clone());
         eventually("every client is accepted, and ready", SOON, async || {
             let found = clients.list(&ListParams::default()).await?.items;
             let here = |client: &&OIDCClient| expected.contains(&client.name_any().as_str());
@@ -105,6 +144,14 @@ async fn the_whole_of_the_examples_is_accepted_in_one_go() {
             }
             names.sort();
             ensure!(names == expected, "{names:?}");
+            Ok(())
+        })
+        .await?;
+        let providers: Api<OIDCProvider> = Api::namespaced(kube, "identity");
+        eventually("the provider with dynamic registration is ready", SOON, async || {
+            let status = providers.get("dcr").await?.status.context("no status")?;
+            let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+            ensure!(ready.is_some_and(|ready| ready.status == ConditionStatus::True), "{ready:?}");
             Ok(())
         })
         .await
