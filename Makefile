@@ -82,8 +82,9 @@ e2e-authentik: ## Try it against your own authentik: AUTHENTIK_URL=... AUTHENTIK
 	cargo build --workspace --bins
 	@$${CARGO_TARGET_DIR:-target}/debug/own-authentik
 
-crds: ## Write the CustomResourceDefinitions to crds/
+crds: ## Write what is generated from the code: crds/, and docs/backends.md
 	cargo run --quiet --bin oidc-operator -- crds --output crds
+	cargo run --quiet --bin oidc-operator -- comparison --output docs/backends.md
 
 # cargo-deny leaves advisories out: they need a database that CI cannot reach. --offline: it would otherwise try.
 # The fetch is for crates of other platforms: a build leaves them out, cargo-deny reads the whole lock file.

@@ -23,6 +23,9 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Write the CRDs, generated from the types.
     Crds(CrdsArgs),
+    /// Write docs/backends.md: what each backend can do.
+    #[command(hide = true)]
+    Comparison(ComparisonArgs),
     /// Check an OIDCClient from where this runs, the whole way to a login that begins. Changes nothing.
     Verify(VerifyArgs),
 }
@@ -79,6 +82,14 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Args)]
 pub struct CrdsArgs {
     /// The folder; standard output unless set.
+    #[arg(long)]
+    pub output: Option<PathBuf>,
+}
+
+/// Where the comparison goes.
+#[derive(Clone, Debug, Args)]
+pub struct ComparisonArgs {
+    /// The file; standard output unless set.
     #[arg(long)]
     pub output: Option<PathBuf>,
 }

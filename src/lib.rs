@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod comparison;
 pub mod controller;
 pub mod crds;
 pub mod domain;

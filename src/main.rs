@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => oidc_operator::run::run(&args),
         Command::Crds(args) => oidc_operator::crds::write(&args),
+        Command::Comparison(args) => oidc_operator::comparison::write(&args),
         Command::Verify(args) => match oidc_operator::verify::run(&args) {
             // The report has said what failed.
             Ok(false) => return ExitCode::FAILURE,

@@ -9,7 +9,7 @@ use std::{
 
 use oidc_operator::{
     api::{Reason, crd},
-    crds,
+    comparison, crds,
 };
 use serde_json::Value;
 
@@ -36,6 +36,15 @@ fn crds_are_as_generated() {
     found.sort();
     expected.sort();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn backends_are_compared_as_the_code_has_them() {
+    let stored = fs::read_to_string(repository("docs/backends.md")).unwrap();
+    assert!(
+        stored == comparison::page(),
+        "docs/backends.md is not what the models say: run `make crds`"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::names::{MAX_CLIENT_ID, object_name};
 use crate::{
     domain::{
         Assessment, Capabilities, ClientSecret, DesiredClient, Model, ObservedClient, ProviderFacts, Unsupported,
-        model::RotationCapability,
+        model::{DriftDetection, RotationCapability},
     },
     idp::dex::DexModel,
 };
@@ -18,6 +18,7 @@ impl Model for DexStorageModel {
         Capabilities {
             // Dex reads the object at each request: a patch takes effect at once, and for all of it at the same time.
             rotation: RotationCapability::Atomic,
+            drift: DriftDetection::Watch,
             ..DexModel.capabilities()
         }
     }
