@@ -21,6 +21,9 @@ pub(crate) fn policy() -> String {
     let bodies = "\
 - level: Metadata
   resources: [{group: '', resources: [secrets, serviceaccounts/token]}, {group: authentication.k8s.io}]
+# Dex's objects hold secrets in clear, and are to be treated as Secrets are.
+- level: Metadata
+  resources: [{group: dex.coreos.com}]
 - level: Request
   verbs: [create, update, patch]
 ";

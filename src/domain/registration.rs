@@ -110,7 +110,8 @@ pub fn secret_name(client: &ResourceName, provider: &ResourceName) -> String {
 const KEY_STATE: &str = "registration.json";
 const KEY_CLIENT_ID: &str = "client-id";
 const KEY_MANAGEMENT_URI: &str = "registration-client-uri";
-const KEY_MANAGEMENT_TOKEN: &str = "registration-access-token";
+/// Key of the registration access token.
+pub const KEY_MANAGEMENT_TOKEN: &str = "registration-access-token";
 
 /// What of a record is no secret and has no key of its own.
 #[derive(Serialize, Deserialize)]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use oidc_operator::domain::registration::KEY_MANAGEMENT_TOKEN;
 use oidc_operator::domain::vocabulary::{
     ANNOTATION_GENERATED, ANNOTATION_SECRET_KEY, GENERATED_PREFIX, KEY_CLIENT_SECRET, LABEL_CREDENTIAL,
     LABEL_MANAGED_BY, MANAGED_BY,
@@ -268,7 +269,7 @@ impl Secret {
             .filter_map(|entry| entry.rsplit_once(':').map(|(key, _)| key))
             .collect();
         let is_secret = |key: &str, value: &str| {
-            let made = [KEY_CLIENT_SECRET, annotation(ANNOTATION_SECRET_KEY)].contains(&key)
+            let made = [KEY_CLIENT_SECRET, KEY_MANAGEMENT_TOKEN, annotation(ANNOTATION_SECRET_KEY)].contains(&key)
                 || key.starts_with(GENERATED_PREFIX)
                 || generated.contains(&key)
                 || value.contains("PRIVATE KEY-----");
