@@ -269,7 +269,12 @@ impl Secret {
             .filter_map(|entry| entry.rsplit_once(':').map(|(key, _)| key))
             .collect();
         let is_secret = |key: &str, value: &str| {
-            let made = [KEY_CLIENT_SECRET, KEY_MANAGEMENT_TOKEN, annotation(ANNOTATION_SECRET_KEY)].contains(&key)
+            let made = [
+                KEY_CLIENT_SECRET,
+                KEY_MANAGEMENT_TOKEN,
+                annotation(ANNOTATION_SECRET_KEY),
+            ]
+            .contains(&key)
                 || key.starts_with(GENERATED_PREFIX)
                 || generated.contains(&key)
                 || value.contains("PRIVATE KEY-----");

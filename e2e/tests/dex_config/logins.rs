@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use oidc_operator::api::OIDCClient;
 use oidc_operator_e2e::{
     case,
     dex::{
@@ -18,7 +19,7 @@ use oidc_operator_e2e::{
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::site::Site;
+use crate::site::{Site, ready};
 
 /// A new login begins so often.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -55,7 +56,8 @@ async fn logins_miss_one_restart_at_most() {
             }
         };
         let made = async {
-            scene.ready_client("web", json!({})).await?;
+            scene.client("web", json!({})).await?;
+        ready::<OIDCClient>(&scene, "web").await?;
             // Until it is seen that they work again.
             tokio::time::sleep(Duration::from_secs(2)).await;
             anyhow::Ok(())

@@ -13,7 +13,7 @@ use oidc_operator_e2e::{
 };
 use serde_json::json;
 
-use crate::site::{PROVIDER, Site, target};
+use crate::site::{PROVIDER, Site, ready, target};
 
 async fn base(scene: &Scene<'_, SupervisedDex>, text: &str) -> Result<()> {
     let metadata = json!({
@@ -30,7 +30,8 @@ async fn the_platforms_part_is_followed_at_once() {
     case::run(async {
         let site = Site::start("platform", Storage::Memory).await?;
         let (scene, _kubelet) = site.scene().await?;
-        scene.ready_client("web", json!({})).await?;
+        scene.client("web", json!({})).await?;
+        ready::<OIDCClient>(&scene, "web").await?;
         let id = scene.client_id("web");
 
         // A change reaches Dex, with the clients as they are.
@@ -59,7 +60,7 @@ async fn the_platforms_part_is_followed_at_once() {
             ensure!(why.contains(told) && why.contains(BASE), "{why}");
             ensure!(target(&scene).await? == good, "the target changed");
             base(&scene, &changed).await?;
-            scene.ready::<OIDCProvider>(PROVIDER).await?;
+            ready::<OIDCProvider>(&scene, PROVIDER).await?;
         }
 
         // A client of the platform's is nobody else's.
@@ -67,7 +68,7 @@ async fn the_platforms_part_is_followed_at_once() {
         scene
             .condition::<OIDCClient>("taken", "Accepted", "False", "ClientIDTaken")
             .await?;
-        scene.ready::<OIDCClient>("web").await?;
+        ready::<OIDCClient>(&scene, "web").await?;
         site.was_never_open()
     })
     .await;
@@ -97,10 +98,11 @@ async fn what_is_not_the_operators_is_left_alone() {
             .run(["delete", "configmap", TARGET, "-n", &scene.identity])
             .await?;
         scene.ask::<OIDCProvider>(PROVIDER, "1").await?;
-        scene.ready::<OIDCProvider>(PROVIDER).await?;
+        ready::<OIDCProvider>(&scene, PROVIDER).await?;
 
         // Somebody takes what the operator wrote out of the Pod template: it comes back.
-        scene.ready_client("web", json!({})).await?;
+        scene.client("web", json!({})).await?;
+        ready::<OIDCClient>(&scene, "web").await?;
         let patch = json!([{"op": "remove", "path": "/spec/template/spec/containers/0/envFrom"}]).to_string();
         kubectl
             .run([
@@ -123,7 +125,7 @@ async fn what_is_not_the_operators_is_left_alone() {
             Ok(())
         })
         .await?;
-        scene.ready::<OIDCProvider>(PROVIDER).await?;
+        ready::<OIDCProvider>(&scene, PROVIDER).await?;
         site.was_never_open()
     })
     .await;

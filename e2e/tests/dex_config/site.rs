@@ -15,7 +15,7 @@ use oidc_operator_e2e::{
     http, install,
     login::secret_accepted,
     operator::{Operator, OperatorOptions},
-    scene::{Idp as _, Scene},
+    scene::{Idp as _, Scene, Watched},
     wait::eventually,
 };
 use serde_json::json;
@@ -57,7 +57,7 @@ impl Site {
     pub(crate) async fn scene(&self) -> Result<(Scene<'_, SupervisedDex>, Kubelet)> {
         let (scene, kubelet) = self.prepared().await?;
         scene.provider(json!({})).await?;
-        let ready = scene.ready::<OIDCProvider>(PROVIDER).await;
+        let ready = ready::<OIDCProvider>(&scene, PROVIDER).await;
         ready.with_context(|| format!("Pod: {:?}\n{}", self.dex.refused(), self.dex.log_tail()))?;
         Ok((scene, kubelet))
     }
@@ -85,7 +85,7 @@ impl Site {
 
     /// Waits until Dex was started so often since `before`, and serves.
     pub(crate) async fn restarted(&self, before: usize, times: usize) -> Result<()> {
-        eventually(format!("{times} starts of Dex"), Duration::from_secs(60), async || {
+        eventually(format!("{times} starts of Dex"), Duration::from_secs(180), async || {
             let starts = self.dex.starts();
             ensure!(starts.len() == before + times, "{} starts since", starts.len() - before);
             ensure!(
@@ -96,6 +96,16 @@ impl Site {
         })
         .await
     }
+}
+
+/// Waits until an object is ready. A roll-out takes several programs, one after the other: on a busy machine longer than most things.
+pub(crate) async fn ready<K: Watched>(scene: &Scene<'_, SupervisedDex>, name: &str) -> Result<K> {
+    for _ in 0..2 {
+        if let Ok(object) = scene.ready::<K>(name).await {
+            return Ok(object);
+        }
+    }
+    scene.ready(name).await
 }
 
 /// The target as it is.

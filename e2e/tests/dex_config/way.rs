@@ -11,7 +11,7 @@ use oidc_operator_e2e::{
 };
 use serde_json::json;
 
-use crate::site::{Site, target};
+use crate::site::{Site, ready, target};
 
 #[tokio::test]
 async fn a_client_comes_works_is_rotated_and_goes() {
@@ -25,7 +25,7 @@ async fn a_client_comes_works_is_rotated_and_goes() {
         scene
             .condition::<OIDCClient>("web", "Provisioned", "False", "RollingOut")
             .await?;
-        scene.ready::<OIDCClient>("web").await?;
+        ready::<OIDCClient>(&scene, "web").await?;
         let id = scene.client_id("web");
         let text = target(&scene).await?;
         assert!(
@@ -53,7 +53,7 @@ async fn a_client_comes_works_is_rotated_and_goes() {
 
         // Applications keep the old secret until Dex has the new one.
         scene.rotate("web", "1").await?;
-        eventually("the rotation is told", oidc_operator_e2e::scene::SOON, async || {
+        eventually("the rotation is told", oidc_operator_e2e::scene::SOON * 3, async || {
             let told = scene.credentials("web").await?.last_rotate_request;
             ensure!(told.as_deref() == Some("1"), "{told:?}");
             Ok(())

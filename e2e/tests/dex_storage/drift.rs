@@ -132,7 +132,9 @@ async fn a_change_costs_one_look_and_one_write() {
         let mark = scene.cluster.audit().mark().await?;
         scene.ready_client("shop", json!({})).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
+        // The watch itself may begin a moment after its list has made the provider ready.
         let made = asked(&scene, &mark).await?.resource("oauth2clients");
+        let made = made.filter(|record| record.verb != "watch");
         assert_eq!(made.counts(), [("create oauth2clients".to_owned(), 1)].into());
         scene.ready_client("other", json!({})).await?;
 

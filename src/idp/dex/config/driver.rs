@@ -101,8 +101,11 @@ struct Waiting {
 struct Times {
     first_change: Option<Instant>,
     last_change: Option<Instant>,
-    streak: u32,
     last_template: Option<Instant>,
+    /// The last roll-out of changes.
+    last_batch: Option<Instant>,
+    /// As in [`Ages::streak`].
+    streak: u32,
 }
 
 impl DexConfigDriver {
@@ -337,7 +340,11 @@ impl Shared {
     fn changed(&self) {
         let now = Instant::now();
         let mut times = lock(&self.times);
-        times.first_change.get_or_insert(now);
+        if times.first_change.is_none() {
+            let in_stream = times.last_batch.is_some_and(|last| last.elapsed() < roll::STREAM);
+            times.streak = if in_stream { times.streak.saturating_add(1) } else { 0 };
+            times.first_change = Some(now);
+        }
         times.last_change = Some(now);
         drop(times);
         self.wake.notify_one();
@@ -374,8 +381,7 @@ impl Shared {
 
     async fn roll(&self, seen: &Seen) -> Result<Next, IdpError> {
         let _roller = self.roller.lock().await;
-        let ages = self.ages();
-        let next = roll::next(seen, &lock(&self.effects), ages)?;
+        let next = roll::next(seen, &lock(&self.effects), self.ages())?;
         Ok(match next {
             Roll::Template(draft, written) => {
                 let first_change = lock(&self.times).first_change.take();
@@ -383,7 +389,7 @@ impl Shared {
                     Ok(Stored::Done) => {
                         let mut times = lock(&self.times);
                         times.last_template = Some(Instant::now());
-                        times.streak = if ages.is_stream() { times.streak + 1 } else { 0 };
+                        times.last_batch = times.last_template;
                         lock(&self.effects).rolls(draft.checksum, written);
                         Next::Poll
                     }

@@ -13,12 +13,16 @@ use crate::domain::IdpError;
 /// A roll-out begins once nothing was changed for so long.
 pub(super) const QUIET: Duration = Duration::from_secs(2);
 
-/// While changes keep coming, it begins so long after the first one, and each time that they keep coming, twice as long: a stream of
-/// many costs few roll-outs. One that is under way is waited for, so each begins with all that came meanwhile.
+/// While changes keep coming, it begins so long after the first one. One that is under way is waited for, so each begins with all
+/// that came meanwhile.
 pub(super) const AT_MOST: Duration = Duration::from_secs(15);
 
-/// No change waits longer than this for others.
-pub(super) const AT_MOST_EVER: Duration = Duration::from_secs(120);
+/// Changes that come so soon after a roll-out began belong to one stream with those before it. In a stream each roll-out waits longer
+/// than the last one, [`QUIET`] twice and [`AT_MOST`] four times as long, two times at the most: a stream of many costs few.
+pub(super) const STREAM: Duration = Duration::from_secs(60);
+
+/// How often the waits grow.
+const GROWS_AT_MOST: u32 = 2;
 
 /// A roll-out under way is waited for so long; then the next one takes its place.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
@@ -30,7 +34,7 @@ pub(super) struct Ages {
     pub(super) first_change: Option<Duration>,
     /// The last one.
     pub(super) last_change: Option<Duration>,
-    /// How many templates in a row were written while changes kept coming.
+    /// How many roll-outs there were in this stream of changes before.
     pub(super) streak: u32,
     /// The last write of a template, by this process.
     pub(super) last_template: Option<Duration>,
@@ -54,13 +58,6 @@ pub(super) enum Roll {
     },
     /// All is in effect.
     Done,
-}
-
-impl Ages {
-    /// Do changes keep coming?
-    pub(super) fn is_stream(&self) -> bool {
-        self.last_change.is_some_and(|age| age < QUIET)
-    }
 }
 
 /// Names the next thing to do, once all stands that clients need ([`super::setup`]).
@@ -105,8 +102,9 @@ pub(super) fn next(seen: &Seen, effects: &Effects, ages: Ages) -> Result<Roll, I
     {
         return Ok(Roll::Wait(why));
     }
-    let quiet = ages.last_change.map_or(Duration::ZERO, |age| QUIET.saturating_sub(age));
-    let at_most = AT_MOST.saturating_mul(1 << ages.streak.min(8)).min(AT_MOST_EVER);
+    let grown = ages.streak.min(GROWS_AT_MOST);
+    let (quiet, at_most) = (QUIET * (1 << grown), AT_MOST * (1 << (2 * grown)));
+    let quiet = ages.last_change.map_or(Duration::ZERO, |age| quiet.saturating_sub(age));
     let left = ages
         .first_change
         .map_or(Duration::ZERO, |age| at_most.saturating_sub(age));

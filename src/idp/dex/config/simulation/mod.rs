@@ -1,315 +1,24 @@
 //! Everything that may happen between any two writes, with a model of Pods: at no moment does any of them run with a client whose
 //! variable is missing, and whatever is cut off ends where an undisturbed run does.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod world;
+
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use self::world::{BASE, Template, World, names};
 use super::{
-    change::{Answer, Applied, Change, apply},
+    change::{Answer, Change},
     document,
     effects::Effects,
     entry::{StaticClient, tests::confidential, variable},
-    installation::{Keys, KeysChange, Names, Progress, Target, TargetDraft, TemplateDraft, Text, Version, Workload},
+    installation::{Keys, Target, Text, Workload},
     roll::{self, Ages, Roll},
     seen::Seen,
-    setup::{self, Setup},
+    setup,
 };
 use crate::domain::{ClientSecret, Effect, IdpErrorKind, RemoteDiff, model::FieldChange};
-
-const BASE: &str = "issuer: https://dex\nstaticClients:\n- {id: theirs, name: Theirs, secret: s}\n";
-
-/// What a Pod was started with: the clients that it read, with their secrets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pod {
-    template: u64,
-    clients: BTreeMap<String, Option<String>>,
-}
-
-/// A template of the workload.
-#[derive(Clone, Debug, Default)]
-struct Template {
-    env_from: bool,
-    variables: BTreeSet<String>,
-    checksum: Option<String>,
-}
-
-/// Kubernetes, as far as it matters.
-#[derive(Clone, Debug)]
-struct World {
-    base: String,
-    /// Text, what guards it, revision.
-    target: Option<(String, Option<String>, String)>,
-    keys: Option<BTreeMap<String, String>>,
-    salt: Option<String>,
-    keys_revision: Option<String>,
-    fresh: usize,
-    templates: Vec<Template>,
-    pod: Option<Pod>,
-    effects: Effects,
-    restarts: usize,
-}
-
-impl Clone for Effects {
-    /// Nothing of it outlives a process.
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl World {
-    fn new() -> Self {
-        let mut world = Self {
-            base: BASE.to_owned(),
-            target: None,
-            keys: None,
-            salt: None,
-            keys_revision: None,
-            fresh: 0,
-            templates: vec![Template::default()],
-            pod: None,
-            effects: Effects::default(),
-            restarts: 0,
-        };
-        world.settle();
-        world
-    }
-
-    fn newest(&self) -> u64 {
-        self.templates.len() as u64
-    }
-
-    fn seen(&self) -> Seen {
-        let version = || Version {
-            uid: "u".to_owned(),
-            resource_version: "1".to_owned(),
-        };
-        let target = self.target.as_ref().map(|(text, guarded, revision)| Target {
-            version: version(),
-            ours: true,
-            text: Text(text.clone()),
-            guarded: guarded.clone(),
-            revision: Some(revision.clone()),
-        });
-        let keys = self.keys.as_ref().map(|keys| Keys {
-            version: version(),
-            ours: true,
-            salt: self.salt.clone(),
-            revision: self.keys_revision.clone(),
-            secrets: keys
-                .iter()
-                .map(|(name, value)| (name.clone(), ClientSecret::new(value.clone())))
-                .collect(),
-        });
-        let template = self.templates.last().unwrap();
-        let updated = i32::from(self.pod.as_ref().is_some_and(|pod| pod.template == self.newest()));
-        let workload = Workload {
-            uid: "deployment".to_owned(),
-            resource_version: "1".to_owned(),
-            env_from: template.env_from,
-            variables: template.variables.clone(),
-            other_variables: BTreeSet::new(),
-            checksum: template.checksum.clone(),
-            generation: i64::try_from(self.newest()).unwrap(),
-            progress: Progress {
-                observed_generation: i64::try_from(self.newest()).unwrap(),
-                wanted: 1,
-                replicas: i32::from(self.pod.is_some()),
-                updated,
-                available: updated,
-                ..Progress::default()
-            },
-        };
-        Seen::new(&names(), &Text(self.base.clone()), target, keys, workload).unwrap()
-    }
-
-    /// A Pod of this template starts, or does not: as the kubelet and Dex have it.
-    fn start(&mut self, number: u64) {
-        self.pod = None;
-        let template = &self.templates[usize::try_from(number).unwrap() - 1];
-        let Some((text, ..)) = &self.target else { return };
-        let empty = BTreeMap::new();
-        let keys = match &self.keys {
-            Some(keys) => keys,
-            None if template.env_from || !template.variables.is_empty() => return,
-            None => &empty,
-        };
-        if template.variables.iter().any(|variable| !keys.contains_key(variable)) {
-            return;
-        }
-        let reads = |variable: &String| {
-            let set = template.env_from || template.variables.contains(variable);
-            keys.get(variable).filter(|_| set).cloned().unwrap_or_default()
-        };
-        let clients = document::entries(text);
-        let clients: BTreeMap<String, Option<String>> = clients
-            .into_iter()
-            .map(|(id, entry)| (id, entry.secret_env.as_ref().map(reads)))
-            .collect();
-        for (id, secret) in &clients {
-            assert_ne!(secret.as_deref(), Some(""), "Dex accepts an empty secret for {id}");
-        }
-        self.restarts += 1;
-        self.pod = Some(Pod {
-            template: number,
-            clients,
-        });
-    }
-
-    /// The Pod that runs, or one that waits, starts anew; where there is none, one of the newest template tries.
-    fn restart(&mut self) {
-        let template = self.pod.as_ref().map_or(self.newest(), |pod| pod.template);
-        self.start(template);
-    }
-
-    fn write_target(&mut self, draft: &TargetDraft) {
-        self.target = Some((draft.text.0.clone(), draft.guarded.clone(), draft.revision.clone()));
-    }
-
-    fn write_keys(&mut self, change: &KeysChange) {
-        let keys = self.keys.get_or_insert_default();
-        keys.extend(
-            change
-                .put
-                .iter()
-                .map(|(name, secret)| (name.clone(), secret.expose().to_owned())),
-        );
-        keys.retain(|name, _| !change.remove.contains(name));
-        if let Some(salt) = &change.salt {
-            self.salt = Some(salt.clone());
-        }
-        if let Some(revision) = &change.revision {
-            self.keys_revision = Some(revision.clone());
-        }
-    }
-
-    fn write_template(&mut self, draft: &TemplateDraft) {
-        self.templates.push(Template {
-            env_from: true,
-            variables: draft.variables.clone(),
-            checksum: Some(draft.checksum.clone()),
-        });
-    }
-
-    /// A text that was never used.
-    fn fresh(&mut self) -> String {
-        self.fresh += 1;
-        format!("fresh-{}", self.fresh)
-    }
-
-    /// One write of the setup, or of a roll-out; `false`: nothing is left to write.
-    fn step(&mut self) -> bool {
-        let seen = self.seen();
-        self.effects.wrote(seen.digests(&seen.entries()));
-        match setup::next(&seen, &self.fresh()).unwrap() {
-            Setup::Target(draft) => self.write_target(&draft),
-            Setup::Keys(change) => self.write_keys(&change),
-            Setup::Template(draft) => self.write_template(&draft),
-            Setup::Wait(_) => return false,
-            Setup::Done => return self.roll(&seen),
-        }
-        true
-    }
-
-    fn roll(&mut self, seen: &Seen) -> bool {
-        match roll::next(seen, &self.effects, Ages::default()).unwrap() {
-            Roll::Template(draft, digests) => {
-                self.effects.rolls(draft.checksum.clone(), digests);
-                self.write_template(&draft);
-            }
-            Roll::Conclude { read, .. } => {
-                self.effects.conclude(seen.workload.generation, read, BTreeMap::new());
-            }
-            Roll::Quiet(_) | Roll::Wait(_) => return false,
-            Roll::Done => {
-                let remove = roll::unused(seen);
-                if remove.is_empty() {
-                    return false;
-                }
-                self.write_keys(&KeysChange {
-                    remove,
-                    ..KeysChange::default()
-                });
-            }
-        }
-        true
-    }
-
-    /// All that the operator and Kubernetes do by themselves.
-    fn settle(&mut self) {
-        for _ in 0..100 {
-            if self.step() {
-                continue;
-            }
-            if self.pod.as_ref().is_some_and(|pod| pod.template == self.newest()) {
-                return;
-            }
-            let newest = self.newest();
-            self.start(newest);
-        }
-        panic!("no end: {self:?}");
-    }
-
-    /// The writes of a call, one by one; the call is cut off after so many, or not. Gives its answer, and whether it was cut off.
-    fn call(&mut self, change: &Change, writes: usize) -> Option<Result<Answer, IdpErrorKind>> {
-        let seen = self.seen();
-        let Applied {
-            mut answers,
-            entries,
-            secrets,
-        } = apply(&seen, std::slice::from_ref(change));
-        assert!(seen.is_guarded());
-        let mut left = writes;
-        if !secrets.is_empty() {
-            if left == 0 {
-                return None;
-            }
-            left -= 1;
-            let revision = Some(self.fresh());
-            self.write_keys(&KeysChange {
-                put: secrets,
-                revision,
-                ..KeysChange::default()
-            });
-        }
-        let text = seen.render(&entries).unwrap();
-        let (former, guarded, _) = self.target.clone().unwrap();
-        if text.0 != former {
-            if left == 0 {
-                return None;
-            }
-            let revision = self.fresh();
-            self.write_target(&TargetDraft {
-                text,
-                guarded,
-                revision,
-            });
-        }
-        Some(answers.pop().unwrap().map_err(|error| error.kind))
-    }
-
-    fn done(&mut self, change: &Change) {
-        let answer = self.call(change, usize::MAX);
-        assert_eq!(answer, Some(Ok(Answer::Done)), "{change:?}");
-    }
-
-    fn text(&self) -> &str {
-        &self.target.as_ref().unwrap().0
-    }
-
-    fn running(&self) -> BTreeMap<String, Option<String>> {
-        self.pod.clone().unwrap().clients
-    }
-}
-
-fn names() -> Names {
-    Names {
-        base: "ConfigMap dex/base".to_owned(),
-        target: "ConfigMap dex/target".to_owned(),
-        keys: "Secret dex/keys".to_owned(),
-        workload: "Deployment dex/dex".to_owned(),
-    }
-}
 
 fn create(id: &str, secret: &str) -> Change {
     Change::Create(confidential(id), Some(ClientSecret::new(secret)))
@@ -343,11 +52,11 @@ fn moved(id: &str) -> StaticClient {
     }
 }
 
-/// Name, change, and who is asked about afterwards: a client, and the secret that is good.
-type Situation = (&'static str, Change, Option<(&'static str, Option<&'static str>)>);
+/// The client that runs in the end, with its secret; `None`: it does not.
+type Expected = Option<(&'static str, Option<&'static str>)>;
 
-/// Each change on a world where `a` stands with `old`.
-fn scenarios() -> Vec<Situation> {
+/// The changes of acceptance, each on a world where `a` stands with `old`.
+fn scenarios() -> Vec<(&'static str, Change, Expected)> {
     vec![
         ("create", create("b", "new"), Some(("b", Some("new")))),
         (
@@ -661,10 +370,14 @@ fn changes_are_gathered_for_a_while() {
     assert_eq!(next(14, 0, 0), Roll::Quiet(Duration::from_secs(1)));
     assert!(matches!(next(15, 0, 0), Roll::Template(..)));
     assert!(matches!(next(5, 2, 0), Roll::Template(..)));
-    // They keep coming: twice as long each time, to an end.
-    assert_eq!(next(28, 0, 1), Roll::Quiet(Duration::from_secs(2)));
-    assert!(matches!(next(30, 0, 1), Roll::Template(..)));
-    assert!(matches!(next(119, 0, 30), Roll::Quiet(_)) && matches!(next(120, 0, 30), Roll::Template(..)));
+    // In a stream each roll-out waits longer than the last one, to an end.
+    assert_eq!(next(5, 2, 1), Roll::Quiet(Duration::from_secs(2)));
+    assert_eq!(next(59, 0, 1), Roll::Quiet(Duration::from_secs(1)));
+    assert!(matches!(next(60, 0, 1), Roll::Template(..)) && matches!(next(5, 4, 1), Roll::Template(..)));
+    for streak in [2, 30] {
+        assert_eq!(next(10, 0, streak), Roll::Quiet(Duration::from_secs(8)));
+        assert!(matches!(next(240, 0, streak), Roll::Template(..)));
+    }
 }
 
 proptest! {
