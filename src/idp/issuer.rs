@@ -165,6 +165,65 @@ mod tests {
         assert_eq!(error.reason(), "UnexpectedAnswer");
     }
 
+    /// As Entra ID answers for `common` and `organizations`, whose issuer is a template, and for one tenant.
+    fn entra(issuer: &str, base: &str) -> String {
+        format!(
+            r#"{{"token_endpoint":"{base}/oauth2/v2.0/token","token_endpoint_auth_methods_supported":["client_secret_post","private_key_jwt",
+            "client_secret_basic"],"jwks_uri":"{base}/discovery/v2.0/keys","response_modes_supported":["query","fragment","form_post"],
+            "subject_types_supported":["pairwise"],"id_token_signing_alg_values_supported":["RS256"],
+            "response_types_supported":["code","id_token","code id_token","id_token token"],
+            "scopes_supported":["openid","profile","email","offline_access"],"issuer":"{issuer}","request_uri_parameter_supported":false,
+            "userinfo_endpoint":"https://graph.microsoft.com/oidc/userinfo","authorization_endpoint":"{base}/oauth2/v2.0/authorize",
+            "device_authorization_endpoint":"{base}/oauth2/v2.0/devicecode","http_logout_supported":true,
+            "frontchannel_logout_supported":true,"end_session_endpoint":"{base}/oauth2/v2.0/logout",
+            "claims_supported":["sub","iss","aud","exp","iat","preferred_username","name","tid","email"],
+            "tenant_region_scope":null,"cloud_instance_name":"microsoftonline.com"}}"#
+        )
+    }
+
+    #[tokio::test]
+    async fn the_document_of_all_tenants_is_refused_with_a_way_out() {
+        let ca = Authority::new("ours");
+        let port = serve(Some(ca.server(&["localhost"], |_| {})), |request| {
+            let host = request
+                .lines()
+                .find_map(|line| line.strip_prefix("host: "))
+                .unwrap()
+                .trim();
+            let path = request.split(' ').nth(1).unwrap();
+            let tenant = path.split('/').nth(1).unwrap();
+            let issued_by = if tenant == "common" { "{tenantid}" } else { tenant };
+            match path.rsplit('/').next() {
+                Some("openid-configuration") => response(
+                    "200 OK",
+                    &entra(
+                        &format!("https://{host}/{issued_by}/v2.0"),
+                        &format!("https://{host}/{tenant}"),
+                    ),
+                ),
+                Some("keys") => response(
+                    "200 OK",
+                    &format!(
+                        r#"{{"keys":[{{"kty":"RSA","use":"sig","kid":"1","n":"{}","e":"AQAB"}}]}}"#,
+                        modulus()
+                    ),
+                ),
+                _ => response("404 Not Found", ""),
+            }
+        });
+        let tenant = format!("https://localhost:{port}/00000000-0000-0000-0000-000000000000/v2.0");
+        let discovery = read_as(&ca, &tenant, None).await.unwrap();
+        assert!(
+            discovery.endpoints.registration.is_none(),
+            "its clients are made by hand"
+        );
+        let error = read_as(&ca, &format!("https://localhost:{port}/common/v2.0"), None)
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason(), "IssuerMismatch");
+        assert!(error.to_string().contains("use the issuer of one tenant"), "{error}");
+    }
+
     #[tokio::test]
     async fn an_untrusted_issuer_is_tls_failed() {
         let issuer = serve_issuer(&Authority::new("theirs"));
