@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod connection;
 pub mod contract;
 pub mod dex;
+mod excluded;
 pub mod http;
 pub mod issuer;
 pub mod keycloak;

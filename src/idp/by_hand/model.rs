@@ -1,6 +1,6 @@
 //! What an issuer can do about which nothing is known but its discovery document. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::domain::{
     Assessment, Capabilities, ClientSecret, DesiredClient, Enforcement, Model, ObservedClient, Pkce, ProviderFacts,
@@ -8,6 +8,7 @@ use crate::domain::{
     client::TokenLifetimes,
     model::{DriftDetection, RotationCapability, created_secret},
 };
+use crate::idp::excluded;
 
 /// The pure half of the driver.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,8 +76,7 @@ impl Model for ByHandModel {
     }
 }
 
-/// What the provider would have to do for this client, and what its discovery document excludes. Grants and scopes that the
-/// document does not list may work all the same (OIDC Discovery 1.0, section 3: a server may leave some out).
+/// What the provider would have to do for this client, and what its discovery document excludes.
 fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupported> {
     let mut found = Vec::new();
     let mut note = |field: &str, why: String| {
@@ -97,32 +97,7 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
                 .to_owned(),
         );
     }
-    let offered = |offered: &BTreeSet<String>| offered.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    if let Some(methods) = &facts.discovery.auth_methods
-        && desired.auth_method != TokenEndpointAuthMethod::None
-        && !methods.contains(desired.auth_method.as_str())
-    {
-        note(
-            "tokenEndpointAuthMethod",
-            format!(
-                "this issuer takes {}, not {}",
-                offered(methods),
-                desired.auth_method.as_str()
-            ),
-        );
-    }
-    if let Some(algorithm) = desired.id_token_alg
-        && facts.discovery.excludes(algorithm)
-    {
-        note(
-            "idTokenSignedResponseAlg",
-            format!(
-                "this issuer signs with {}, not {}",
-                offered(&facts.discovery.signing_algorithms),
-                algorithm.as_str()
-            ),
-        );
-    }
+    found.extend(excluded::by_document(desired, &facts.discovery));
     found
 }
 

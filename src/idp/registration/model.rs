@@ -1,6 +1,6 @@
 //! What a server with dynamic registration can do. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::metadata::Metadata;
 use crate::domain::{
@@ -9,6 +9,7 @@ use crate::domain::{
     client::TokenLifetimes,
     model::{DriftDetection, RotationCapability, created_secret},
 };
+use crate::idp::excluded;
 
 /// The pure half of the driver.
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,32 +105,7 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
                 .to_owned(),
         );
     }
-    let offered = |offered: &BTreeSet<String>| offered.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    if let Some(methods) = &facts.discovery.auth_methods
-        && desired.auth_method != TokenEndpointAuthMethod::None
-        && !methods.contains(desired.auth_method.as_str())
-    {
-        note(
-            "tokenEndpointAuthMethod",
-            format!(
-                "this issuer takes {}, not {}",
-                offered(methods),
-                desired.auth_method.as_str()
-            ),
-        );
-    }
-    if let Some(algorithm) = desired.id_token_alg
-        && facts.discovery.excludes(algorithm)
-    {
-        note(
-            "idTokenSignedResponseAlg",
-            format!(
-                "this issuer signs with {}, not {}",
-                offered(&facts.discovery.signing_algorithms),
-                algorithm.as_str()
-            ),
-        );
-    }
+    found.extend(excluded::by_document(desired, &facts.discovery));
     found
 }
 
