@@ -90,7 +90,11 @@ pub(crate) fn limits() -> Vec<Limit> {
     vec![
         Limit {
             field: "spec.dex.type",
-            taken: vec![create(json!({})), create(config(json!({})))],
+            taken: vec![
+                create(json!({})),
+                create(json!({"dex": {"type": "KubernetesStorage", "grpc": null}})),
+                create(config(json!({}))),
+            ],
             refused: ["GRPCx", "no such", ""]
                 .map(|value| create(json!({"dex": {"type": value}})))
                 .into(),

@@ -663,6 +663,10 @@ fn references() -> Vec<Row> {
     rows.extend(reference("authentik.tokenSecretRef", &|reference| {
         create(authentik(&json!({"tokenSecretRef": reference})))
     }));
+    rows.extend(reference(
+        "dynamicRegistration.initialAccessTokenSecretRef",
+        &|reference| create(registration(&json!({"initialAccessTokenSecretRef": reference}))),
+    ));
     rows
 }
 
