@@ -341,10 +341,15 @@ impl Work<'_> {
         } else {
             ""
         };
+        let unheard = if self.snapshot.client.rotate_request.is_some() {
+            ". The annotation oidc-operator.io/rotate changes nothing: the server makes the secret, and there is no word to ask it for another one"
+        } else {
+            ""
+        };
         if registered.altered.is_empty() {
             return Finding::yes(
                 Reason::Provisioned,
-                format!("Client {id} is registered as the spec wants it{expires}{unmanaged}"),
+                format!("Client {id} is registered as the spec wants it{expires}{unmanaged}{unheard}"),
             );
         }
         let altered: Vec<String> = registered
@@ -358,7 +363,7 @@ impl Work<'_> {
         Finding::yes(
             Reason::AlteredByProvider,
             format!(
-                "Client {id} is registered; the server made these otherwise than asked for: {}{expires}{unmanaged}",
+                "Client {id} is registered; the server made these otherwise than asked for: {}{expires}{unmanaged}{unheard}",
                 altered.join(", ")
             ),
         )

@@ -124,6 +124,18 @@ fn a_change_is_sent_once_and_its_answer_kept_at_once() {
 }
 
 #[test]
+fn a_request_to_rotate_is_answered_in_words() {
+    let mut simulator = standing();
+    let before = text(simulator.cluster.secret("web-oidc"), "client-secret");
+    simulator.world.client.rotate_request = Some("1".to_owned());
+    simulator.settle();
+    let (status, _, message) = condition(&simulator, "Provisioned");
+    assert_eq!(status, ConditionStatus::True);
+    assert!(message.contains("oidc-operator.io/rotate changes nothing"), "{message}");
+    assert_eq!(text(simulator.cluster.secret("web-oidc"), "client-secret"), before);
+}
+
+#[test]
 fn a_public_client_that_becomes_confidential_is_given_a_secret_by_the_server() {
     let mut simulator = fresh();
     simulator.world.public();
