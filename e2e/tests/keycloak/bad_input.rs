@@ -15,9 +15,9 @@ use oidc_operator_e2e::{
     install,
     keycloak::Realm,
     login::secret_accepted,
-    scene::{Idp as _, Scene, Stage},
+    scene::{Idp as _, SOON, Scene, Stage},
     shared,
-    wait::steadily,
+    wait::{eventually, steadily},
 };
 use serde_json::{Value, json};
 
@@ -80,9 +80,13 @@ async fn stays(scene: &Scene<'_, Realm>, name: &str, held: &Held) -> Result<()> 
 async fn nothing_stands(scene: &Scene<'_, Realm>, name: &str) -> Result<()> {
     let client = scene.idp.client(&scene.client_id(name)).await?;
     ensure!(client.is_none(), "a client was made: {client:?}");
-    let secret = scene.secrets().get_opt(&format!("{name}-oidc")).await?;
-    ensure!(secret.is_none(), "a Secret stands");
-    Ok(())
+    // A second try may be under way, which makes it and takes it away again.
+    eventually("no Secret stands", SOON, async || {
+        let secret = scene.secrets().get_opt(&format!("{name}-oidc")).await?;
+        ensure!(secret.is_none(), "a Secret stands");
+        Ok(())
+    })
+    .await
 }
 
 /// A message that tells all of `parts`, and is short enough to be read.
