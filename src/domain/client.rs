@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     key::{self, PrivateKey, PublicKey},
     mark::Mark,
-    registration::Registered,
+    registration::{Management, Registered},
     secret::ClientSecret,
 };
 
@@ -348,6 +348,16 @@ pub enum ObservedSecret {
     Keys(BTreeSet<String>),
 }
 
+impl ObservedSecret {
+    /// The secret, where it is shown in clear.
+    pub fn shown(&self) -> Option<&ClientSecret> {
+        match self {
+            Self::Shown(secret) => Some(secret),
+            Self::NotShown | Self::Absent | Self::Keys(_) => None,
+        }
+    }
+}
+
 /// How long the provider itself lets a client's secrets be valid, where it says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Validity {
@@ -411,6 +421,11 @@ impl ObservedClient {
     /// Which of two looks at the same client is the newer one, where the provider counts changes.
     pub fn revision(&self) -> Option<u64> {
         self.handles.get(REVISION)?.parse().ok()
+    }
+
+    /// How it is managed where the server named it, if it is at all.
+    pub fn management(&self) -> Option<&Management> {
+        self.registered.as_deref()?.management.as_ref()
     }
 
     /// Alike in everything that both show?

@@ -152,7 +152,7 @@ impl Registration {
     pub fn to_data(&self) -> Data {
         let client = self.client.as_ref();
         let registered = client.and_then(|client| client.registered.as_deref());
-        let management = registered.and_then(|registered| registered.management.as_ref());
+        let management = client.and_then(ObservedClient::management);
         let state = State {
             mark: self.mark.to_string(),
             attempt: self.attempt.clone(),
@@ -172,7 +172,7 @@ impl Registration {
         let mut put = |key: &str, value: &str| drop(data.insert(key.to_owned(), value.as_bytes().to_vec()));
         if let Some(client) = client {
             put(KEY_CLIENT_ID, &client.client_id);
-            if let ObservedSecret::Shown(secret) = &client.secret {
+            if let Some(secret) = client.secret.shown() {
                 put(KEY_CLIENT_SECRET, secret.expose());
             }
         }

@@ -17,6 +17,7 @@ pub mod memory;
 mod normal_form;
 pub mod proof;
 pub mod registration;
+mod restricted;
 #[cfg(test)]
 pub(crate) mod testing;
 

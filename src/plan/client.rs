@@ -1,6 +1,6 @@
 //! The next thing to do for one OIDCClient. The order of writes is the design's: each step may be the last one that ran.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     checks, conditions, deletion,
@@ -460,10 +460,6 @@ impl<'a> Work<'a> {
         });
         self.tell_of_effect(&mut verdict, &effect);
         self.settle_published(outputs, remote, &effect, verdict)
-    }
-
-    pub(super) fn resync(&self) -> Duration {
-        self.provider.resync
     }
 
     /// The outputs are published; `verdict` says how the client stands.

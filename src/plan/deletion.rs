@@ -224,16 +224,12 @@ fn registered(snapshot: &Snapshot, mark: &Mark, retain: bool) -> Move {
         };
         return registration::keep(released, Some(kept), Some(note));
     }
-    let management = client
-        .registered
-        .as_deref()
-        .and_then(|registered| registered.management.as_ref());
     match &snapshot.remote {
         RemoteView::Absent => registration::drop_record(kept, None),
         RemoteView::Failed(error) if is_final(error) => registration::drop_record(kept, None),
         RemoteView::Failed(error) => wait_or_let_go(snapshot, mark, retain, &describe(error).1),
         _ if let Some(why) = not_ready(snapshot) => wait_or_let_go(snapshot, mark, retain, &why),
-        _ => match management {
+        _ => match client.management() {
             None => left(NO_MANAGEMENT),
             Some(management) if management.refused => left(TOKEN_REFUSED),
             Some(_) => step(Step::DeleteRemote {

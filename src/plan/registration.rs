@@ -16,8 +16,7 @@ use super::{
 use crate::{
     api::Reason,
     domain::{
-        Effect, ErrorClass, IdpError, IdpErrorKind, ObservedClient, ObservedSecret, Registered, Registration,
-        RemoteDiff, SecretKind,
+        Effect, ErrorClass, IdpError, IdpErrorKind, ObservedClient, Registered, Registration, RemoteDiff, SecretKind,
     },
 };
 
@@ -242,7 +241,7 @@ impl Work<'_> {
     /// The client is registered: it is changed where the spec did, and published.
     fn bring_registered(&self, outputs: &Outputs<'_>, kept: &KeptRegistration, client: &ObservedClient) -> Move {
         let diff = self.model.diff(&self.desired, None, client);
-        let management = registered(client).and_then(|registered| registered.management.as_ref());
+        let management = client.management();
         let mut provisioned = self.registered_as(client);
         if !diff.changes.is_empty() {
             match management {
@@ -272,10 +271,7 @@ impl Work<'_> {
                 client.client_id
             ));
         }
-        let secret = match &client.secret {
-            ObservedSecret::Shown(secret) => Some(secret.clone()),
-            ObservedSecret::NotShown | ObservedSecret::Absent | ObservedSecret::Keys(_) => None,
-        };
+        let secret = client.secret.shown().cloned();
         if self.desired.has_secret() && secret.is_none() {
             let mut verdict = self.registered_verdict(Requeue::Backoff(ErrorClass::User), Some(kept));
             let finding = Finding::no(
@@ -301,7 +297,7 @@ impl Work<'_> {
         self.publish_registered(outputs, credential.as_ref())
             .or_else(|| self.restart_workloads(outputs))
             .unwrap_or_else(|| {
-                let mut verdict = self.registered_verdict(Requeue::Resync(self.resync()), Some(kept));
+                let mut verdict = self.registered_verdict(Requeue::Resync(self.provider.resync), Some(kept));
                 if provisioned.reason == Reason::CreateOnly {
                     verdict.stalled = Some((provisioned.reason, provisioned.message.clone()));
                 }
@@ -381,7 +377,7 @@ impl Work<'_> {
             .filter(|held| held.is_some() == self.desired.has_secret())
             .and_then(|held| self.publish_registered(outputs, held.as_ref()));
         publish.unwrap_or_else(|| {
-            let mut verdict = self.registered_verdict(Requeue::Resync(self.resync()), None);
+            let mut verdict = self.registered_verdict(Requeue::Resync(self.provider.resync), None);
             verdict.provisioned = Some(finding);
             verdict.request_done = true;
             settled(verdict)

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
+use oidc_operator::idp::{Transport, dex::config::ConfigIssuer, http::HttpClient};
 use serde_json::{Value, json};
 
 use super::{Addresses, Storage, USER_EMAIL, USER_ID, USER_NAME, config};
@@ -143,6 +144,39 @@ impl SupervisedDex {
     /// The CA of its certificate, PEM.
     pub fn ca_pem(&self) -> &str {
         self.ca.pem()
+    }
+
+    /// As a driver for its configuration sees its issuer, each request within `timeout`.
+    ///
+    /// # Errors
+    /// Its CA cannot be used.
+    pub fn as_issuer(&self, timeout: Duration) -> Result<ConfigIssuer> {
+        let transport = Transport {
+            timeout,
+            certificate_authority: Some(self.ca_pem().to_owned()),
+            system_roots: false,
+            identity: None,
+        };
+        Ok(ConfigIssuer {
+            http: HttpClient::new(&transport)?,
+            issuer: self.issuer.clone(),
+            discovery_url: None,
+            insecure_endpoints_allowed: false,
+            endpoints: None,
+        })
+    }
+
+    /// Applies its objects in a namespace of its own, and follows its Pods there.
+    ///
+    /// # Errors
+    /// The API server refuses, or the thread cannot be started.
+    pub async fn place(&self, cluster: &ControlPlane) -> Result<(String, Kubelet)> {
+        let namespace = cluster.namespace("dex").await?;
+        for object in self.manifests(&namespace) {
+            cluster.kubectl()?.apply(&object.to_string()).await?;
+        }
+        let kubelet = self.kubelet(cluster, &namespace)?;
+        Ok((namespace, kubelet))
     }
 
     /// All starts of the container, in their order.

@@ -1,6 +1,8 @@
 //! A realm that registers clients dynamically, as an OIDCProvider describes it that knows nothing of the realm's admin API.
 
 use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
 
 use super::{CA, Realm};
@@ -26,6 +28,21 @@ impl Registrar {
     pub async fn new(realm: Realm) -> Result<Self> {
         let token = realm.initial_access_token(1000).await?;
         Ok(Self { realm, token })
+    }
+
+    /// The records of registered clients of OIDCClients in `namespace`: Secrets in the operator's own.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn records(kube: &Client, namespace: &str) -> Result<Vec<Secret>> {
+        let api: Api<Secret> = Api::namespaced(kube.clone(), install::NAMESPACE);
+        let labelled = ListParams::default().labels("oidc-operator.io/registration");
+        let of = format!("{namespace}/");
+        let ours = |secret: &Secret| {
+            let client = secret.annotations().get("oidc-operator.io/client");
+            client.is_some_and(|client| client.starts_with(&of))
+        };
+        Ok(api.list(&labelled).await?.items.into_iter().filter(ours).collect())
     }
 
     /// The initial access token.

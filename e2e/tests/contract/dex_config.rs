@@ -10,12 +10,7 @@ use oidc_operator::{
     api::dex_config::DexConfig,
     controller::connect::dex_config::installation,
     domain::{OwnerId, ResourceName},
-    idp::{
-        Driver as _, Transport,
-        contract::Fixture,
-        dex::config::{ConfigIssuer, DexConfigDriver},
-        http::HttpClient,
-    },
+    idp::{Driver as _, contract::Fixture, dex::config::DexConfigDriver},
     telemetry::metrics::Metrics,
 };
 use oidc_operator_e2e::{
@@ -34,21 +29,13 @@ const BOUND: Duration = Duration::from_secs(120);
 fn driver(dex: &SupervisedDex, kube: &Client, namespace: &str, timeout: Duration) -> Result<DexConfigDriver> {
     let config: DexConfig = serde_json::from_value(SupervisedDex::spec())?;
     let (owner, provider) = (OwnerId::new("contract").unwrap(), ResourceName::new(namespace, "dex"));
-    let transport = Transport {
-        timeout,
-        certificate_authority: Some(dex.ca_pem().to_owned()),
-        system_roots: false,
-        identity: None,
-    };
-    let issuer = ConfigIssuer {
-        http: HttpClient::new(&transport)?,
-        issuer: dex.issuer().to_owned(),
-        discovery_url: None,
-        insecure_endpoints_allowed: false,
-        endpoints: None,
-    };
     let installation = installation(kube, &Metrics::new(), &owner, &provider, config);
-    Ok(DexConfigDriver::new(installation, issuer, timeout, Box::new(|_| ())))
+    Ok(DexConfigDriver::new(
+        installation,
+        dex.as_issuer(timeout)?,
+        timeout,
+        Box::new(|_| ()),
+    ))
 }
 
 #[tokio::test]
@@ -62,11 +49,8 @@ async fn dex_by_its_configuration() {
         })
         .await?;
         let dex = SupervisedDex::new("contract-dex", Storage::Memory)?;
-        let (kube, namespace) = (cluster.client().await?, cluster.namespace("dex").await?);
-        for object in dex.manifests(&namespace) {
-            cluster.kubectl()?.apply(&object.to_string()).await?;
-        }
-        let _kubelet = dex.kubelet(&cluster, &namespace)?;
+        let kube = cluster.client().await?;
+        let (namespace, _kubelet) = dex.place(&cluster).await?;
         let good = driver(&dex, &kube, &namespace, Duration::from_secs(60))?;
         eventually("Dex is set up", BOUND, async || {
             let probed = good.probe().await;

@@ -23,12 +23,11 @@ use oidc_operator::{
         TokenEndpointAuthMethod,
     },
     idp::{
-        Driver as _, Transport,
+        Driver as _,
         dex::config::{
-            ConfigIssuer, DexConfigDriver, Installation, Keys, KeysChange, Names, Stored, Target, TargetDraft,
-            TemplateDraft, Text, Version, Workload,
+            DexConfigDriver, Installation, Keys, KeysChange, Names, Stored, Target, TargetDraft, TemplateDraft, Text,
+            Version, Workload,
         },
-        http::HttpClient,
     },
     telemetry::metrics::Metrics,
 };
@@ -134,11 +133,8 @@ impl Site {
         })
         .await?;
         let dex = SupervisedDex::new("crash-dex-config", Storage::Memory)?;
-        let (kube, namespace) = (cluster.client().await?, cluster.namespace("dex").await?);
-        for object in dex.manifests(&namespace) {
-            cluster.kubectl()?.apply(&object.to_string()).await?;
-        }
-        let kubelet = dex.kubelet(&cluster, &namespace)?;
+        let kube = cluster.client().await?;
+        let (namespace, kubelet) = dex.place(&cluster).await?;
         Ok(Self {
             dex,
             kube,
@@ -154,27 +150,15 @@ impl Site {
             OwnerId::new("crash").unwrap(),
             ResourceName::new(&self.namespace, "dex"),
         );
-        let transport = Transport {
-            timeout: Duration::from_secs(60),
-            certificate_authority: Some(self.dex.ca_pem().to_owned()),
-            system_roots: false,
-            identity: None,
-        };
-        let issuer = ConfigIssuer {
-            http: HttpClient::new(&transport)?,
-            issuer: self.dex.issuer().to_owned(),
-            discovery_url: None,
-            insecure_endpoints_allowed: false,
-            endpoints: None,
-        };
+        let timeout = Duration::from_secs(60);
         let mortal = Mortal {
             inner: installation(&self.kube, &Metrics::new(), &owner, &provider, config),
             fate: Arc::clone(fate),
         };
         Ok(DexConfigDriver::new(
             Box::new(mortal),
-            issuer,
-            transport.timeout,
+            self.dex.as_issuer(timeout)?,
+            timeout,
             Box::new(|_| ()),
         ))
     }

@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, ListParams},
-};
+use kube::api::DeleteParams;
 use oidc_operator_e2e::{
-    case, install,
+    case,
     keycloak::{Mark, Registrar},
     login::secret_accepted,
     shared,
@@ -112,13 +109,7 @@ async fn new_clients(run: &Run<Registrar>, before: &[Value]) -> Result<Vec<Value
 }
 
 async fn records(run: &Run<Registrar>) -> Result<Vec<Secret>> {
-    let api: Api<Secret> = Api::namespaced(run.kube.clone(), install::NAMESPACE);
-    let all = api
-        .list(&ListParams::default().labels("oidc-operator.io/registration"))
-        .await?;
-    let name = format!("{}/{NAME}", run.namespace);
-    let ours = |secret: &Secret| secret.annotations().get("oidc-operator.io/client") == Some(&name);
-    Ok(all.items.into_iter().filter(ours).collect())
+    Registrar::records(&run.kube, &run.namespace).await
 }
 
 async fn output(run: &Run<Registrar>) -> Result<(String, String)> {

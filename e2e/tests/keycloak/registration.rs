@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, ListParams},
-};
+use kube::{Api, ResourceExt as _, api::DeleteParams};
 use oidc_operator::api::{OIDCClient, OIDCProvider};
 use oidc_operator_e2e::{
     case, install,
@@ -29,15 +26,7 @@ async fn scene(prefix: &str) -> Result<Scene<'static, Registrar>> {
 
 /// The records of a scene's clients, in the operator's own namespace.
 async fn records(scene: &Scene<'_, Registrar>) -> Result<Vec<Secret>> {
-    let api: Api<Secret> = Api::namespaced(scene.kube.clone(), install::NAMESPACE);
-    let all = api
-        .list(&ListParams::default().labels("oidc-operator.io/registration"))
-        .await?;
-    let ours = |secret: &Secret| {
-        let of = secret.annotations().get("oidc-operator.io/client");
-        of.is_some_and(|client| client.starts_with(&format!("{}/", scene.app)))
-    };
-    Ok(all.items.into_iter().filter(ours).collect())
+    Registrar::records(&scene.kube, &scene.app).await
 }
 
 /// Waits until the operator has looked at the provider anew.

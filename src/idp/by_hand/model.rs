@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Assessment, Capabilities, ClientSecret, DesiredClient, Enforcement, Model, ObservedClient, Pkce, ProviderFacts,
-    Support, TokenEndpointAuthMethod, Unsupported, Validity,
+    Assessment, Capabilities, ClientSecret, DesiredClient, Enforcement, Model, ObservedClient, ProviderFacts, Support,
+    Unsupported, Validity,
     client::TokenLifetimes,
     model::{DriftDetection, RotationCapability, created_secret},
 };
-use crate::idp::excluded;
+use crate::idp::{excluded, restricted};
 
 /// The pure half of the driver.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,24 +103,8 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
 
 /// Only what the spec restricts is named. Nothing is known to hold: that is up to whoever made the client.
 fn enforcement(desired: &DesiredClient) -> BTreeMap<String, Enforcement> {
-    let restricted = [
-        ("type", true),
-        ("redirectURIs", true),
-        ("grantTypes", true),
-        ("scopes", true),
-        ("postLogoutRedirectURIs", !desired.post_logout_redirect_uris.is_empty()),
-        ("webOrigins", !desired.web_origins.is_empty()),
-        ("pkce", desired.pkce == Pkce::Required),
-        (
-            "tokenEndpointAuthMethod",
-            desired.auth_method != TokenEndpointAuthMethod::None,
-        ),
-        ("idTokenSignedResponseAlg", desired.id_token_alg.is_some()),
-    ];
-    restricted
-        .into_iter()
-        .filter(|(_, restricted)| *restricted)
-        .map(|(field, _)| (field.to_owned(), Enforcement::None))
+    restricted::fields(desired)
+        .map(|field| (field.to_owned(), Enforcement::None))
         .collect()
 }
 
@@ -129,7 +113,10 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::domain::{Discovery, Logout, LogoutChannel, Mark, MarkUid, OwnerId, ResourceName, SignatureAlgorithm};
+    use crate::domain::{
+        Discovery, Logout, LogoutChannel, Mark, MarkUid, OwnerId, ResourceName, SignatureAlgorithm,
+        TokenEndpointAuthMethod,
+    };
 
     fn desired() -> DesiredClient {
         let mark = Mark {

@@ -1,19 +1,14 @@
 //! The cases of drivers whose server names the clients ([`Model::registers`](crate::domain::Model::registers)): nothing can be looked
 //! up there, so each goes by what the server answered last.
 
-use super::{Outcome, Subject, public, same, text, variants};
+use super::{Case, Outcome, Subject, public, same, text, variants};
 use crate::domain::{
     ClientSecret, DesiredClient, IdpErrorKind, ObservedClient, ObservedSecret, Proof, ProviderFacts, Registered,
     Support, TokenEndpointAuthMethod,
 };
 use crate::idp::{Created, Written};
 
-/// A case; what it registers, it deletes.
-pub(super) type Case = (
-    &'static str,
-    for<'a> fn(&'a Subject<'a>) -> futures::future::BoxFuture<'a, Outcome>,
-);
-
+/// What a case registers, it deletes.
 pub(super) const CASES: &[Case] = &[
     ("probe", |s| Box::pin(super::probe(s))),
     ("register-shows-all", |s| Box::pin(register_shows_all(s))),
@@ -87,10 +82,8 @@ impl Subject<'_> {
 }
 
 fn secret_of(client: &ObservedClient) -> Result<&ClientSecret, String> {
-    match &client.secret {
-        ObservedSecret::Shown(secret) => Ok(secret),
-        other => Err(format!("the secret is {other:?}")),
-    }
+    let shown = client.secret.shown();
+    shown.ok_or_else(|| format!("the secret is {:?}", client.secret))
 }
 
 fn registered(client: &ObservedClient) -> Result<&Registered, String> {

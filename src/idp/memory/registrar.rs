@@ -1,7 +1,7 @@
 //! The server of dynamic registration in memory: what is asked for is registered as it is, and each answer ends the token before.
 
 use crate::domain::{
-    ClientSecret, DesiredClient, IdpError, IdpErrorKind, Management, Model, ObservedClient, ObservedSecret, Registered,
+    ClientSecret, DesiredClient, IdpError, IdpErrorKind, Management, Model, ObservedClient, Registered,
 };
 
 #[derive(Debug, Default)]
@@ -20,8 +20,7 @@ pub(super) fn shows_nothing(operation: &'static str) -> IdpError {
 }
 
 fn token(client: &ObservedClient) -> Option<&ClientSecret> {
-    let management = client.registered.as_deref()?.management.as_ref()?;
-    Some(&management.token)
+    Some(&client.management()?.token)
 }
 
 /// Is the token the last one that was given for this client?
@@ -85,10 +84,10 @@ impl Registrar {
         desired: &DesiredClient,
     ) -> Result<ObservedClient, IdpError> {
         authenticated("Update", stored, shown)?;
-        let secret = match stored.map(|stored| &stored.secret) {
-            Some(ObservedSecret::Shown(secret)) => secret.clone(),
-            // A public client that becomes confidential is given one.
-            _ => ClientSecret::new(format!("hunter2-of-the-server-{}", self.next())),
+        // A public client that becomes confidential is given one.
+        let secret = match stored.and_then(|stored| stored.secret.shown()) {
+            Some(secret) => secret.clone(),
+            None => ClientSecret::new(format!("hunter2-of-the-server-{}", self.next())),
         };
         Ok(self.answer(model.created(desired, Some(&secret))))
     }

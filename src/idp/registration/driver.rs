@@ -218,14 +218,9 @@ impl RegistrationDriver {
             return Err(nonsense("the server's answer names another client, or none"));
         }
         let asked = Metadata::of(desired);
-        let kept = before.and_then(|before| match &before.secret {
-            ObservedSecret::Shown(secret) => Some(secret.clone()),
-            _ => None,
-        });
+        let kept = before.and_then(|before| before.secret.shown()).cloned();
         let secret = answered.client_secret.map(|secret| secret.0).or(kept);
-        let former = before
-            .and_then(|before| before.registered.as_deref())
-            .and_then(|registered| registered.management.clone());
+        let former = before.and_then(ObservedClient::management).cloned();
         let token = answered.registration_access_token.map(|token| token.0);
         let management = match (answered.registration_client_uri, token, former) {
             (Some(uri), Some(token), _) => Some((uri, token)),
@@ -277,17 +272,13 @@ fn address(operation: &'static str, text: &str, insecure_allowed: bool) -> Resul
 }
 
 fn management<'a>(operation: &'static str, observed: &'a ObservedClient) -> Result<&'a Management, IdpError> {
-    observed
-        .registered
-        .as_deref()
-        .and_then(|registered| registered.management.as_ref())
-        .ok_or_else(|| {
-            IdpError::new(
-                IdpErrorKind::Unsupported,
-                operation,
-                "the server gave no address at which the client can be managed (RFC 7592 is optional)",
-            )
-        })
+    observed.management().ok_or_else(|| {
+        IdpError::new(
+            IdpErrorKind::Unsupported,
+            operation,
+            "the server gave no address at which the client can be managed (RFC 7592 is optional)",
+        )
+    })
 }
 
 #[async_trait]
@@ -355,7 +346,7 @@ impl Driver for RegistrationDriver {
         let management = management(UPDATE, observed)?;
         let url = address(UPDATE, &management.uri, self.config.insecure_allowed)?;
         let metadata = Metadata::of(desired).clearing(&observed.fields);
-        let secret = shown(observed).filter(|_| desired.has_secret());
+        let secret = observed.secret.shown().filter(|_| desired.has_secret());
         let changed = self.change(&url, management, observed, secret, &metadata).await;
         let answer = match (changed, metadata.without_openid()) {
             (Err(error), Some(less)) if error.kind == IdpErrorKind::Refused => {
@@ -386,12 +377,5 @@ impl Driver for RegistrationDriver {
 
     async fn prove(&self, credentials: &Credentials<'_>, endpoints: &Endpoints) -> Proof {
         proof::of_unknown_server(&self.http, credentials, endpoints).await
-    }
-}
-
-fn shown(observed: &ObservedClient) -> Option<&ClientSecret> {
-    match &observed.secret {
-        ObservedSecret::Shown(secret) => Some(secret),
-        _ => None,
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::metadata::Metadata;
 use crate::domain::{
-    Assessment, Capabilities, ClientSecret, DesiredClient, Enforcement, Model, ObservedClient, Pkce, ProviderFacts,
-    Support, TokenEndpointAuthMethod, Unsupported, Validity,
+    Assessment, Capabilities, ClientSecret, DesiredClient, Enforcement, Model, ObservedClient, ProviderFacts, Support,
+    Unsupported, Validity,
     client::TokenLifetimes,
     model::{DriftDetection, RotationCapability, created_secret},
 };
-use crate::idp::excluded;
+use crate::idp::{excluded, restricted};
 
 /// The pure half of the driver.
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,32 +112,11 @@ fn unsupported(desired: &DesiredClient, facts: &ProviderFacts) -> Vec<Unsupporte
 /// Only what the spec restricts is named. What was registered, the server is told to hold; whether it does, nobody knows of one of
 /// which nothing is known.
 fn enforcement(desired: &DesiredClient) -> BTreeMap<String, Enforcement> {
-    let restricted = [
-        ("type", true, Enforcement::Client),
-        ("redirectURIs", true, Enforcement::Client),
-        ("grantTypes", true, Enforcement::Client),
-        ("scopes", true, Enforcement::None),
-        (
-            "postLogoutRedirectURIs",
-            !desired.post_logout_redirect_uris.is_empty(),
-            Enforcement::Client,
-        ),
-        ("webOrigins", !desired.web_origins.is_empty(), Enforcement::None),
-        ("pkce", desired.pkce == Pkce::Required, Enforcement::None),
-        (
-            "tokenEndpointAuthMethod",
-            desired.auth_method != TokenEndpointAuthMethod::None,
-            Enforcement::Client,
-        ),
-        (
-            "idTokenSignedResponseAlg",
-            desired.id_token_alg.is_some(),
-            Enforcement::Client,
-        ),
-    ];
-    restricted
-        .into_iter()
-        .filter(|(_, restricted, _)| *restricted)
-        .map(|(field, _, by)| (field.to_owned(), by))
+    let by = |field: &str| match field {
+        "scopes" | "webOrigins" | "pkce" => Enforcement::None,
+        _ => Enforcement::Client,
+    };
+    restricted::fields(desired)
+        .map(|field| (field.to_owned(), by(field)))
         .collect()
 }
