@@ -92,6 +92,21 @@ pub async fn stream<T>(login: &ApplicationLogin, users: usize, body: impl Future
     (given, attempts)
 }
 
+/// Why logins of a [`stream`] failed.
+pub fn failures(attempts: &[Attempt]) -> Vec<&str> {
+    attempts
+        .iter()
+        .filter_map(|attempt| attempt.failure.as_deref())
+        .collect()
+}
+
+/// Whether a login failed for a secret that one side has and the other has not yet: what Dex and Keycloak answer then, and Dex's
+/// login page while it knows no such client, between the deletion and the creation of a client whose secret it can't replace.
+pub fn refused_for_a_secret(failure: &str) -> bool {
+    let said = ["invalid_client", "unauthorized_client", "Invalid client_id"];
+    said.iter().any(|said| failure.contains(said))
+}
+
 /// A time in which no login worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {

@@ -17,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-pub use application::{ApplicationLogin, Attempt, Gap, gaps, stream};
+pub use application::{ApplicationLogin, Attempt, Gap, failures, gaps, refused_for_a_secret, stream};
 pub use token::{ClientAuth, secret_accepted};
 
 use crate::{dex, http, random};

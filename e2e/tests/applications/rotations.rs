@@ -14,7 +14,7 @@ use oidc_operator_e2e::{
     dex::StoredDex,
     install,
     keycloak::{Realm, Rotation},
-    login::{Attempt, gaps, secret_accepted, stream},
+    login::{Attempt, failures, gaps, refused_for_a_secret, secret_accepted, stream},
     pki::Ca,
     scene::{Idp, SOON, Scene, Stage},
     shared, tools,
@@ -150,19 +150,11 @@ async fn play<P: Idp>(
     if expected == RotationCapability::Overlap {
         ensure!(failures.is_empty(), "in overlaps: {failures:?}");
     }
-    // Dex, Keycloak, and Dex's login page while it knows no such client.
-    let said = ["invalid_client", "unauthorized_client", "Invalid client_id"];
-    let refused = |failure: &&str| said.iter().any(|said| failure.contains(said));
-    ensure!(failures.iter().all(refused), "for another reason: {failures:?}");
+    ensure!(
+        failures.iter().copied().all(refused_for_a_secret),
+        "for another reason: {failures:?}"
+    );
     Ok(())
-}
-
-/// Why logins failed.
-fn failures(attempts: &[Attempt]) -> Vec<&str> {
-    attempts
-        .iter()
-        .filter_map(|attempt| attempt.failure.as_deref())
-        .collect()
 }
 
 /// Tells what was measured, also of a test that passes.
