@@ -143,7 +143,7 @@ impl KubeError {
         }
     }
 
-    fn new(operation: &'static str, error: &kube::Error) -> Self {
+    pub(super) fn new(operation: &'static str, error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::answered(operation, status),
             // The source says more than "ServiceError": refused, reset, TLS.
@@ -158,7 +158,7 @@ impl KubeError {
         }
     }
 
-    fn answered(operation: &'static str, status: &Status) -> Self {
+    pub(super) fn answered(operation: &'static str, status: &Status) -> Self {
         let message = bounded(&status.message);
         // First: its code is 409 too.
         if status.is_already_exists() {

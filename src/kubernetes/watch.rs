@@ -13,6 +13,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use super::client::KubeError;
 use crate::{
     domain::error::bounded,
     telemetry::{health::Health, metrics::Metrics},
@@ -95,15 +96,34 @@ pub enum Failure {
 pub fn watch_and_tell<K>(
     name: &'static str,
     api: Api<K>,
+    config: watcher::Config,
     prune: fn(&mut K),
     metrics: Metrics,
 ) -> impl Stream<Item = Result<Event<K>, Failure>> + Send + use<K>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
 {
-    let config = watcher::Config::default().page_size(PAGE);
+    let config = config.page_size(PAGE);
     let make = move || watcher(api.clone(), config.clone());
     mended(name, make, |_| true, metrics).map(move |told| told.map(|event| event.modify(prune)))
+}
+
+impl Failure {
+    /// The same as the failure of a call.
+    pub fn as_call(&self, operation: &'static str) -> KubeError {
+        match self {
+            Self::Told(
+                watcher::Error::InitialListFailed(error)
+                | watcher::Error::WatchStartFailed(error)
+                | watcher::Error::WatchFailed(error),
+            ) => KubeError::new(operation, error),
+            Self::Told(watcher::Error::WatchError(status)) => KubeError::answered(operation, status),
+            Self::Told(watcher::Error::NoResourceVersion) | Self::Silent(_) | Self::Ended => KubeError::Failed {
+                operation,
+                message: self.to_string(),
+            },
+        }
+    }
 }
 
 type Running<K> = Pin<Box<dyn Stream<Item = Result<Event<K>, watcher::Error>> + Send>>;

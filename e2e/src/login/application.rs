@@ -60,7 +60,16 @@ pub struct Attempt {
 
 /// Lets `users` log in at the same time, each again and again, until `body` has ended; gives what it gave, and all logins in the order in
 /// which they began.
-pub async fn stream<T>(login: &ApplicationLogin, users: usize, body: impl Future<Output = T>) -> (T, Vec<Attempt>) {
+///
+/// # Errors
+/// When one login before the stream fails. It is there so that the provider knows the user: of two first logins at once Dex 2.45 fails
+/// one ("failed to finalize login", "ID already exists").
+pub async fn stream<T>(
+    login: &ApplicationLogin,
+    users: usize,
+    body: impl Future<Output = T>,
+) -> Result<(T, Vec<Attempt>)> {
+    login.run().await.context("the login before the stream")?;
     let (end, ended) = watch::channel(false);
     let user = async || {
         let mut attempts = Vec::new();
@@ -89,7 +98,7 @@ pub async fn stream<T>(login: &ApplicationLogin, users: usize, body: impl Future
     let (given, attempts) = join(body, join_all((0..users).map(|_| user()))).await;
     let mut attempts = attempts.concat();
     attempts.sort_by_key(|attempt| attempt.started);
-    (given, attempts)
+    Ok((given, attempts))
 }
 
 /// Why logins of a [`stream`] failed.

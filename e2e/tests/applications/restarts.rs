@@ -51,7 +51,7 @@ async fn an_application_that_follows_its_deployment_is_replaced_without_a_failed
         let mut application = flask(theatre, &scene).await?;
         let login = application.login(&User::of_dex(), theatre.stage.dex.ca_pem());
         let body = async |restarts| {
-            let (restart, attempts) = stream(&login, 2, restart(&scene, restarts)).await;
+            let (restart, attempts) = stream(&login, 2, restart(&scene, restarts)).await?;
             Ok((restart?, attempts))
         };
         let ((restart, attempts), _) = application.supervised(&scene.kube, &scene.app, body).await?;
@@ -84,7 +84,7 @@ async fn a_stream_of_logins_shows_how_long_none_worked() {
             Ok(restart)
         };
         let body = async |restarts| {
-            let (restart, attempts) = stream(&login, 2, rotated(restarts)).await;
+            let (restart, attempts) = stream(&login, 2, rotated(restarts)).await?;
             Ok((restart?, attempts))
         };
         let ((restart, attempts), _) = application.supervised(&scene.kube, &scene.app, body).await?;

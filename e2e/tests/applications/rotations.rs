@@ -123,7 +123,7 @@ async fn play<P: Idp>(
     };
     play.learn_secret().await?;
     let body = async |mut restarts: watch::Receiver<Vec<Restart>>| {
-        let (played, attempts) = stream(&login, USERS, play.rotate(times, &mut restarts)).await;
+        let (played, attempts) = stream(&login, USERS, play.rotate(times, &mut restarts)).await?;
         played.with_context(|| format!("logins failed: {:?}", failures(&attempts)))?;
         Ok(attempts)
     };

@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use kube::Client;
 use oidc_operator::{
     api::dex_config::DexConfig,
@@ -25,8 +26,8 @@ use oidc_operator::{
     idp::{
         Driver as _,
         dex::config::{
-            DexConfigDriver, Installation, Keys, KeysChange, Names, Stored, Target, TargetDraft, TemplateDraft, Text,
-            Version, Workload,
+            DexConfigDriver, Installation, Keys, KeysChange, Names, Sighting, Stored, Target, TargetDraft,
+            TemplateDraft, Text, Version, Workload,
         },
     },
     telemetry::metrics::Metrics,
@@ -87,6 +88,9 @@ struct Mortal {
 impl Installation for Mortal {
     fn names(&self) -> &Names {
         self.inner.names()
+    }
+    fn sightings(&self) -> BoxStream<'static, Sighting> {
+        self.inner.sightings()
     }
     async fn base(&self) -> Result<Text, IdpError> {
         self.inner.base().await

@@ -6,7 +6,7 @@ use oidc_operator_e2e::{
     case,
     dex::{
         Storage,
-        supervised::{BASE, PLATFORM_CLIENT, SupervisedDex, TARGET},
+        supervised::{BASE, KEYS, PLATFORM_CLIENT, SupervisedDex, TARGET},
     },
     scene::{SOON, Scene},
     wait::eventually,
@@ -97,36 +97,103 @@ async fn what_is_not_the_operators_is_left_alone() {
         kubectl
             .run(["delete", "configmap", TARGET, "-n", &scene.identity])
             .await?;
-        scene.ask::<OIDCProvider>(PROVIDER, "1").await?;
-        ready::<OIDCProvider>(&scene, PROVIDER).await?;
-
-        // Somebody takes what the operator wrote out of the Pod template: it comes back.
-        scene.client("web", json!({})).await?;
-        ready::<OIDCClient>(&scene, "web").await?;
-        let patch = json!([{"op": "remove", "path": "/spec/template/spec/containers/0/envFrom"}]).to_string();
-        kubectl
-            .run([
-                "patch",
-                "deployment",
-                "dex",
-                "-n",
-                &scene.identity,
-                "--type",
-                "json",
-                "-p",
-                &patch,
-            ])
-            .await?;
-        scene.ask::<OIDCProvider>(PROVIDER, "2").await?;
-        eventually("envFrom is there again", SOON, async || {
-            let deployment = kubectl.get_json(["deployment", "dex", "-n", &scene.identity]).await?;
-            let container = &deployment["spec"]["template"]["spec"]["containers"][0];
-            ensure!(container["envFrom"].is_array(), "{container}");
-            Ok(())
-        })
-        .await?;
+        // It hears of it by itself.
         ready::<OIDCProvider>(&scene, PROVIDER).await?;
         site.was_never_open()
+    })
+    .await;
+}
+
+/// Nobody asks the operator to look, and its resync is minutes away.
+#[tokio::test]
+async fn what_others_change_comes_back_at_once() {
+    case::run(async {
+        let site = Site::start("hands", Storage::Memory).await?;
+        let (scene, _kubelet) = site.scene().await?;
+        scene.client("web", json!({})).await?;
+        ready::<OIDCClient>(&scene, "web").await?;
+        let (id, secret) = (
+            scene.client_id("web"),
+            scene.secret("web-oidc").await?["client-secret"].clone(),
+        );
+        let kubectl = site.cluster.kubectl()?;
+        let namespace = scene.identity.as_str();
+        let works = async |what: &str| {
+            eventually(format!("{what}: all is as before"), SOON * 3, async || {
+                ensure!(target(&scene).await?.contains(&id), "the target lacks the client");
+                let deployment = kubectl.get_json(["deployment", "dex", "-n", namespace]).await?;
+                let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+                ensure!(container["envFrom"].is_array(), "{container}");
+                let names = container["env"].as_array().into_iter().flatten();
+                let ours =
+                    names.filter(|variable| variable["name"].as_str().is_some_and(|name| name.starts_with("OIDC_")));
+                ensure!(ours.count() == 1, "{container}");
+                ensure!(site.accepts(&id, &secret).await?, "its secret is refused");
+                ensure!(!site.accepts(&id, "").await?, "an empty secret is accepted");
+                Ok(())
+            })
+            .await?;
+            ready::<OIDCProvider>(&scene, PROVIDER).await?;
+            ready::<OIDCClient>(&scene, "web").await?;
+            let kept = scene.secret("web-oidc").await?["client-secret"].clone();
+            ensure!(kept == secret, "{what}: the application got another secret");
+            Ok(())
+        };
+
+        // Pods of Dex could not start without it.
+        kubectl.run(["delete", "secret", KEYS, "-n", namespace]).await?;
+        works("the Secret is deleted").await?;
+        kubectl.run(["delete", "configmap", TARGET, "-n", namespace]).await?;
+        works("the target is deleted").await?;
+        let data = json!({"data": {"config.yaml": site.dex.base()}}).to_string();
+        let edit = [
+            "patch",
+            "configmap",
+            TARGET,
+            "-n",
+            namespace,
+            "--type",
+            "merge",
+            "-p",
+            &data,
+        ];
+        kubectl.run(edit).await?;
+        works("the target is overwritten").await?;
+        let part = json!([{"op": "remove", "path": "/spec/template/spec/containers/0/envFrom"}]).to_string();
+        let edit = [
+            "patch",
+            "deployment",
+            "dex",
+            "-n",
+            namespace,
+            "--type",
+            "json",
+            "-p",
+            &part,
+        ];
+        kubectl.run(edit).await?;
+        works("envFrom is taken away").await?;
+        site.was_never_open()?;
+
+        // Only who takes both away opens Dex, and not for long.
+        let all = json!([
+            {"op": "remove", "path": "/spec/template/spec/containers/0/envFrom"},
+            {"op": "remove", "path": "/spec/template/spec/containers/0/env"},
+        ])
+        .to_string();
+        let edit = [
+            "patch",
+            "deployment",
+            "dex",
+            "-n",
+            namespace,
+            "--type",
+            "json",
+            "-p",
+            &all,
+        ];
+        kubectl.run(edit).await?;
+        works("all variables are taken away").await
     })
     .await;
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use k8s_openapi::{
     ByteString,
     api::{
@@ -20,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    Context, allows, dex_workload, given_discovery, issuer_request,
+    Context, allows, dex_sightings, dex_workload, given_discovery, issuer_request,
     references::{Reader, text_of},
 };
 use crate::{
@@ -37,8 +38,8 @@ use crate::{
     },
     idp::{
         dex::config::{
-            ConfigIssuer, DexConfigDriver, Installation, Keys, KeysChange, Listener, Names, Notice, Stored, Target,
-            TargetDraft, TemplateDraft, Text, Version, Workload,
+            ConfigIssuer, DexConfigDriver, Installation, Keys, KeysChange, Listener, Names, Notice, Sighting, Stored,
+            Target, TargetDraft, TemplateDraft, Text, Version, Workload,
         },
         http::HttpClient,
     },
@@ -238,7 +239,7 @@ fn stored<T>(operation: &'static str, answer: Result<T, KubeError>) -> Result<St
 }
 
 /// A failed call to Kubernetes, as one to an admin API.
-fn failed(operation: &'static str, error: &KubeError) -> IdpError {
+pub(super) fn failed(operation: &'static str, error: &KubeError) -> IdpError {
     let kind = match error {
         KubeError::Forbidden { .. } => IdpErrorKind::Forbidden,
         KubeError::Invalid { .. } => IdpErrorKind::Configuration,
@@ -259,6 +260,10 @@ fn failed(operation: &'static str, error: &KubeError) -> IdpError {
 impl Installation for InKubernetes {
     fn names(&self) -> &Names {
         &self.names
+    }
+
+    fn sightings(&self) -> BoxStream<'static, Sighting> {
+        dex_sightings::follow(&self.kube, &self.metrics, &self.namespace, &self.config)
     }
 
     async fn base(&self) -> Result<Text, IdpError> {

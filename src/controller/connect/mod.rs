@@ -3,6 +3,7 @@
 mod accounts;
 mod certificates;
 pub mod dex_config;
+mod dex_sightings;
 mod dex_workload;
 mod references;
 mod roots;

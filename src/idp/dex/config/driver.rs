@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -14,8 +15,9 @@ use tokio::{
 use super::{
     change::{Answer, Applied, Change, apply},
     effects::Effects,
-    installation::{Installation, KeysChange, Stored, TargetDraft},
+    installation::{Installation, KeysChange, Sighting, Stored, TargetDraft},
     issuer::ConfigIssuer,
+    known::{Known, News},
     model::DexConfigModel,
     roll::{self, Ages, Roll},
     seen::Seen,
@@ -58,13 +60,15 @@ pub type Listener = Box<dyn Fn(Notice) + Send + Sync>;
 /// A Dex that is managed by its configuration file.
 pub struct DexConfigDriver {
     shared: Arc<Shared>,
-    task: tokio::task::JoinHandle<()>,
+    tasks: [tokio::task::JoinHandle<()>; 2],
 }
 
 impl Drop for DexConfigDriver {
     /// What it leaves undone, the next one finds.
     fn drop(&mut self) {
-        self.task.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 
@@ -87,6 +91,7 @@ struct Shared {
     roller: tokio::sync::Mutex<()>,
     queue: Mutex<Vec<Waiting>>,
     effects: Mutex<Effects>,
+    known: Mutex<Known>,
     times: Mutex<Times>,
     wake: Notify,
 }
@@ -109,8 +114,8 @@ struct Times {
 }
 
 impl DexConfigDriver {
-    /// A driver for the Dex of `installation`; each of its calls ends within `timeout`. Its task starts at once, in the runtime
-    /// that this is called in, and writes nothing before the first probe.
+    /// A driver for the Dex of `installation`; each of its calls ends within `timeout`. Its tasks start at once, in the
+    /// runtime that this is called in, and write nothing before the first probe.
     pub fn new(
         installation: Box<dyn Installation>,
         issuer: ConfigIssuer,
@@ -126,11 +131,15 @@ impl DexConfigDriver {
             roller: tokio::sync::Mutex::default(),
             queue: Mutex::default(),
             effects: Mutex::default(),
+            known: Mutex::default(),
             times: Mutex::default(),
             wake: Notify::new(),
         });
-        let task = tokio::spawn(follow(Arc::clone(&shared)));
-        Self { shared, task }
+        let tasks = [
+            tokio::spawn(follow(Arc::clone(&shared))),
+            tokio::spawn(attend(Arc::clone(&shared))),
+        ];
+        Self { shared, tasks }
     }
 
     async fn within<T>(
@@ -187,6 +196,24 @@ async fn follow(shared: Arc<Shared>) {
     }
 }
 
+/// Hears of what others do to the objects that are written here, for ever: Dex does not start while one is missing, and must not run
+/// without a variable.
+async fn attend(shared: Arc<Shared>) {
+    let mut sightings = shared.installation.sightings();
+    while let Some(Sighting { part, shown }) = sightings.next().await {
+        let news = {
+            // What is being written is no news once its writer has looked.
+            let _writer = shared.writer.lock().await;
+            lock(&shared.known).seen(part, shown)
+        };
+        match news {
+            News::Nothing => {}
+            News::Template => shared.wake.notify_one(),
+            News::Clients | News::Sight => (shared.listener)(Notice::Provider),
+        }
+    }
+}
+
 /// When to go on.
 enum Next {
     Idle,
@@ -209,6 +236,7 @@ impl Shared {
             self.installation.keys(),
             self.installation.workload(),
         )?;
+        lock(&self.known).looked(target.as_ref(), keys.as_ref(), &workload);
         let seen = Seen::new(self.installation.names(), &base, target, keys, workload)?;
         lock(&self.effects).wrote(seen.digests(&seen.entries()));
         Ok(seen)
@@ -461,6 +489,7 @@ impl Shared {
                 ..KeysChange::default()
             };
             self.installation.write_keys(Some(&keys.version), &change).await?;
+            self.look().await?;
         }
         Ok(())
     }
@@ -487,6 +516,9 @@ impl Driver for DexConfigDriver {
 
     async fn probe(&self) -> Result<ServerInfo, IdpError> {
         let probe = async {
+            if let Some(error) = lock(&self.shared.known).hidden() {
+                return Err(error.clone());
+            }
             let standing = self.shared.set_up().await?;
             let seen = match standing {
                 Standing::Whole(seen) => seen,

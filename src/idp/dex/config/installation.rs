@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
 use crate::domain::{ClientSecret, IdpError};
 
@@ -151,6 +152,27 @@ pub struct TemplateDraft {
     pub variables: BTreeSet<String>,
 }
 
+/// An object that the operator writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// [`Target`].
+    Target,
+    /// [`Keys`].
+    Keys,
+    /// [`Workload`].
+    Workload,
+}
+
+/// One object, as it is told of without being asked for.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// Which one.
+    pub part: Part,
+    /// The version that is there (of the workload: its generation, since its status changes all the time), or `None`; or why it cannot
+    /// be seen for now.
+    pub shown: Result<Option<Version>, IdpError>,
+}
+
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
@@ -160,11 +182,14 @@ pub enum Stored {
     Conflict,
 }
 
-/// Where the objects are. One request a call; each ends in bounded time.
+/// Where the objects are. One request a call, but for [`Self::sightings`]; each ends in bounded time.
 #[async_trait]
 pub trait Installation: Send + Sync {
     /// The objects' names.
     fn names(&self) -> &Names;
+
+    /// Each of its objects that it writes as it is now, and again whenever that changes, without end. It mends itself; dropped, it ends.
+    fn sightings(&self) -> BoxStream<'static, Sighting>;
 
     /// The platform's part of the configuration.
     ///

@@ -7,8 +7,8 @@
 //! - A static client needs a name; one of the same ID in the storage is hidden.
 //!
 //! By file: `document.rs`, `splice.rs`, `entry.rs`, `yaml.rs` make the file; `change.rs` applies changes to the clients in it; `seen.rs`
-//! is one look at everything; `setup.rs` and `roll.rs` say what to do next; `rollout.rs` and `effects.rs` judge what became of it. All
-//! of these are pure. `driver.rs` and `issuer.rs` do the IO, on an `installation.rs` that somebody who knows Kubernetes gives.
+//! is one look at everything; `setup.rs` and `roll.rs` say what to do next; `rollout.rs` and `effects.rs` judge what became of it;
+//! `known.rs` tells what others did from what the operator did. All of these are pure. `driver.rs` and `issuer.rs` do the IO, on an `installation.rs` that somebody who knows Kubernetes gives.
 
 mod change;
 mod document;
@@ -17,6 +17,7 @@ mod effects;
 mod entry;
 mod installation;
 mod issuer;
+mod known;
 mod model;
 mod roll;
 mod rollout;
@@ -30,8 +31,8 @@ mod yaml;
 pub use driver::{DexConfigDriver, Listener, Notice};
 pub use entry::{VARIABLE_PREFIX, variable};
 pub use installation::{
-    Installation, Keys, KeysChange, Names, Progress, Stored, Target, TargetDraft, TemplateDraft, Text, Version,
-    Workload,
+    Installation, Keys, KeysChange, Names, Part, Progress, Sighting, Stored, Target, TargetDraft, TemplateDraft, Text,
+    Version, Workload,
 };
 pub use issuer::ConfigIssuer;
 pub use model::DexConfigModel;

@@ -5,7 +5,7 @@ use super::entry::normal;
 use crate::{
     domain::{
         Assessment, Capabilities, ClientSecret, DesiredClient, Model, ObservedClient, ProviderFacts, RemoteDiff,
-        model::{RotationCapability, created_secret},
+        model::{DriftDetection, RotationCapability, created_secret},
     },
     idp::dex::model::{DexModel, create_request, observe},
 };
@@ -19,6 +19,7 @@ impl Model for DexConfigModel {
         Capabilities {
             // In one write; it takes effect with the roll-out that follows.
             rotation: RotationCapability::Atomic,
+            drift: DriftDetection::Watch,
             ..DexModel.capabilities()
         }
     }

@@ -8,6 +8,7 @@ use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::{DynamicObject, ObjectList},
+    runtime::watcher,
 };
 
 use super::{
@@ -125,7 +126,13 @@ impl Driver for DexStorageDriver {
     fn watch(&self) -> Option<Watch> {
         let kube = answering(&self.clients.clone().into_client());
         let clients = Api::namespaced_with(kube, &self.place.namespace, &object::resource());
-        let events = watch_and_tell("dex-oauth2clients", clients, prune_metadata, self.metrics.clone());
+        let events = watch_and_tell(
+            "dex-oauth2clients",
+            clients,
+            watcher::Config::default(),
+            prune_metadata,
+            self.metrics.clone(),
+        );
         Some(Watch {
             server: server(),
             events: watch::follow(events, self.place.clone()).boxed(),
