@@ -1,7 +1,11 @@
 //! The cases of drivers whose server names the clients ([`Model::registers`](crate::domain::Model::registers)): nothing can be looked
 //! up there, so each goes by what the server answered last.
 
-use super::{Case, Outcome, Subject, public, same, text, variants};
+use super::{
+    Case, Outcome, Subject, named,
+    subject::{same, text},
+    variants::{public, variants},
+};
 use crate::domain::{
     ClientSecret, DesiredClient, IdpErrorKind, ObservedClient, ObservedSecret, Proof, ProviderFacts, Registered,
     Support, TokenEndpointAuthMethod,
@@ -10,7 +14,7 @@ use crate::idp::{Created, Written};
 
 /// What a case registers, it deletes.
 pub(super) const CASES: &[Case] = &[
-    ("probe", |s| Box::pin(super::probe(s))),
+    ("probe", |s| Box::pin(named::probe(s))),
     ("register-shows-all", |s| Box::pin(register_shows_all(s))),
     ("each-registration-is-another-client", |s| Box::pin(each_is_another(s))),
     ("public-has-no-secret", |s| Box::pin(public_has_no_secret(s))),
