@@ -14,14 +14,17 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
-use oidc_operator::idp::{Transport, dex::config::ConfigIssuer, http::HttpClient};
+use oidc_operator::{
+    api::dex_config::DexConfigKind,
+    idp::{Transport, dex::config::ConfigIssuer, http::HttpClient},
+};
 use serde_json::{Value, json};
 
 use super::{Addresses, Storage, USER_EMAIL, USER_ID, USER_NAME, config};
 use crate::control_plane::ControlPlane;
 use crate::pki::Ca;
 use crate::process::Process;
-use crate::scene::Idp;
+use crate::scene::{self, Idp};
 use crate::wait::eventually;
 use crate::workdir::WorkDir;
 use crate::{http, install, pod, ports, tools};
@@ -66,6 +69,7 @@ pub struct SupervisedDex {
     issuer: String,
     ca: Ca,
     storage: Storage,
+    kind: DexConfigKind,
     workdir: WorkDir,
     shared: Arc<Shared>,
 }
@@ -126,9 +130,17 @@ impl SupervisedDex {
             addresses,
             ca,
             storage,
+            kind: DexConfigKind::ConfigMap,
             workdir,
             shared: Arc::default(),
         })
+    }
+
+    /// Its configuration, the platform's part and what the operator makes of it, is kept in Secrets.
+    #[must_use]
+    pub fn in_secrets(mut self) -> Self {
+        self.kind = DexConfigKind::Secret;
+        self
     }
 
     /// Its issuer.
@@ -264,16 +276,22 @@ staticPasswords:
     pub fn manifests(&self, namespace: &str) -> Vec<Value> {
         let labels = json!({"app": DEPLOYMENT});
         let mount = self.mount().display().to_string();
+        let (data, volume) = match self.kind {
+            DexConfigKind::ConfigMap => ("data", json!({"configMap": {"name": TARGET}})),
+            DexConfigKind::Secret => ("stringData", json!({"secret": {"secretName": TARGET}})),
+        };
+        let mut volumes = json!([{"name": "config"}]);
+        scene::merge(&mut volumes[0], &volume);
         vec![
             json!({
                 "apiVersion": "v1",
-                "kind": "ConfigMap",
+                "kind": self.kind.as_str(),
                 "metadata": {
                     "name": BASE,
                     "namespace": namespace,
                     "labels": {"oidc-operator.io/credential": "dex-config"},
                 },
-                "data": {FILE: self.base()},
+                data: {FILE: self.base()},
             }),
             json!({
                 "apiVersion": "apps/v1",
@@ -295,7 +313,7 @@ staticPasswords:
                                 "env": [{"name": "DEX_EXPAND_ENV", "value": "false"}],
                                 "volumeMounts": [{"name": "config", "mountPath": mount}],
                             }],
-                            "volumes": [{"name": "config", "configMap": {"name": TARGET}}],
+                            "volumes": volumes,
                         },
                     },
                 },
@@ -304,10 +322,11 @@ staticPasswords:
     }
 
     /// `spec.dex.config` of its OIDCProvider.
-    pub fn spec() -> Value {
+    pub fn spec(&self) -> Value {
+        let kind = self.kind.as_str();
         json!({
-            "base": {"kind": "ConfigMap", "name": BASE, "key": FILE},
-            "target": {"kind": "ConfigMap", "name": TARGET, "key": FILE},
+            "base": {"kind": kind, "name": BASE, "key": FILE},
+            "target": {"kind": kind, "name": TARGET, "key": FILE},
             "workload": {"kind": "Deployment", "name": DEPLOYMENT, "container": DEPLOYMENT},
         })
     }
@@ -377,7 +396,7 @@ impl Idp for SupervisedDex {
             "spec": {
                 "type": "Dex",
                 "issuer": {"issuerURL": self.issuer, "issuerCertificateAuthority": {"name": install::CA}},
-                "dex": {"type": "Config", "config": Self::spec()},
+                "dex": {"type": "Config", "config": self.spec()},
                 "clients": {"allowedNamespaces": {"from": "All"}},
             },
         })

@@ -27,7 +27,7 @@ use oidc_operator_e2e::{
 const BOUND: Duration = Duration::from_secs(120);
 
 fn driver(dex: &SupervisedDex, kube: &Client, namespace: &str, timeout: Duration) -> Result<DexConfigDriver> {
-    let config: DexConfig = serde_json::from_value(SupervisedDex::spec())?;
+    let config: DexConfig = serde_json::from_value(dex.spec())?;
     let (owner, provider) = (OwnerId::new("contract").unwrap(), ResourceName::new(namespace, "dex"));
     let installation = installation(kube, &Metrics::new(), &owner, &provider, config);
     Ok(DexConfigDriver::new(

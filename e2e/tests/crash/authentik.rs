@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use kube::api::DeleteParams;
 use oidc_operator_e2e::{
     authentik::{AuthentikOptions, Managed, Release, kinds},
     wait::eventually,
@@ -15,7 +14,7 @@ use oidc_operator_e2e::{
 use serde_json::{Value, json};
 
 use crate::{
-    loops::{Interference, NAME, Run, SOON, Scenario, crash_loop, every_death_of},
+    loops::{Interference, Run, SOON, Scenario, crash_loop, every_death_of},
     operator::Death,
     requests::{Cut, every_request},
     server::{Server, Shown, Subject},
@@ -390,19 +389,13 @@ crash_loop!(
     delete,
     {"claims": [{"name": "tenant", "type": "Constant", "constant": {"value": "blue"}}]},
     made: true,
-    |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete()),
     ["delete-remote", "remove-finalizer"]
 );
 
 crash_loop!(
     retain, {"deletionPolicy": "Retain"}, made: true,
-    |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete()),
     ["update-remote", "release-secret", "release-configmap", "remove-finalizer"]
 );
 
@@ -418,7 +411,7 @@ crash_loop!(
     },
     made: true,
     |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
+        run.delete().await?;
         run.live(Death::Never).await?;
         run.apply(&json!({
             "displayName": "Web",

@@ -243,19 +243,13 @@ crash_loop!(
 
 crash_loop!(
     delete, {}, made: true,
-    |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete()),
     ["delete-remote", "remove-finalizer"]
 );
 
 crash_loop!(
     retain, {"deletionPolicy": "Retain"}, made: true,
-    |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete()),
     ["update-remote", "release-secret", "release-configmap", "remove-finalizer"]
 );
 
@@ -302,7 +296,7 @@ async fn what_was_let_go_is_let_go_once() {
         let run = Run::new(&subject().await?, "once").await?;
         run.apply(&json!({"deletionPolicy": "Retain"})).await?;
         run.live(Death::Never).await?;
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
+        run.delete().await?;
         let life = Life::begin_lagging(&run.kube, &run.subject.provider, run.clients().get(NAME).await?).await?;
         life.run(&run.client()).await?;
         let steps = life.steps();

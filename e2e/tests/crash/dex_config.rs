@@ -149,7 +149,7 @@ impl Site {
     }
 
     fn driver(&self, fate: &Arc<Fate>) -> Result<DexConfigDriver> {
-        let config: DexConfig = serde_json::from_value(SupervisedDex::spec())?;
+        let config: DexConfig = serde_json::from_value(self.dex.spec())?;
         let (owner, provider) = (
             OwnerId::new("crash").unwrap(),
             ResourceName::new(&self.namespace, "dex"),
@@ -347,7 +347,7 @@ impl Site {
 
     /// Waits until nothing is left to do: the Pod template is as the target, and no secret is left that nobody reads.
     async fn quiet(&self, driver: &DexConfigDriver) -> Result<()> {
-        let config: DexConfig = serde_json::from_value(SupervisedDex::spec())?;
+        let config: DexConfig = serde_json::from_value(self.dex.spec())?;
         let (owner, provider) = (
             OwnerId::new("crash").unwrap(),
             ResourceName::new(&self.namespace, "dex"),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::BoxFuture;
-use kube::{Client, api::DeleteParams};
+use kube::Client;
 use oidc_operator_e2e::{dex::StoredDex, login::secret_accepted};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::{
-    loops::{NAME, Run, crash_loop, with_users_secret},
+    loops::{Run, crash_loop, with_users_secret},
     operator::Death,
     server::{Server, Shown, Subject},
     stage,
@@ -205,10 +205,7 @@ crash_loop!(
 
 crash_loop!(
     edited_by_hand_during_a_deletion, {}, made: true,
-    |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete()),
     meanwhile: Some(("delete-remote", |dex, client_id| act(move || async move {
         dex.edit(&kube().await?, &client_id, json!({"name": "By hand"})).await.map(drop)
     }))),
@@ -217,26 +214,20 @@ crash_loop!(
 
 crash_loop!(
     delete, {}, made: true,
-    |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete()),
     ["delete-remote", "remove-finalizer"]
 );
 
 crash_loop!(
     retain, {"deletionPolicy": "Retain"}, made: true,
-    |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete()),
     ["update-remote", "release-secret", "release-configmap", "remove-finalizer"]
 );
 
 crash_loop!(
     retained_and_taken_back, {"deletionPolicy": "Retain"}, made: true,
     |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
+        run.delete().await?;
         run.live(Death::Never).await?;
         run.apply(&json!({"displayName": "Web"})).await
     }),

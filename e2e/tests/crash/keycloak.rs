@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
-use kube::api::DeleteParams;
 use oidc_operator_e2e::{
     keycloak::{Mark, Realm, Rotation},
     login::secret_accepted,
@@ -12,7 +11,7 @@ use oidc_operator_e2e::{
 use serde_json::{Value, json};
 
 use crate::{
-    loops::{NAME, crash_loop, with_users_secret},
+    loops::{crash_loop, with_users_secret},
     operator::Death,
     server::{Server, Shown, Subject},
     stage,
@@ -351,19 +350,13 @@ crash_loop!(
 
 crash_loop!(
     delete, {}, made: true,
-    |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete()),
     ["delete-remote", "remove-finalizer"]
 );
 
 crash_loop!(
     retain, {"deletionPolicy": "Retain"}, made: true,
-    |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
-        Ok(())
-    }),
+    |run| Box::pin(run.delete()),
     ["update-remote", "release-secret", "release-configmap", "remove-finalizer"]
 );
 
@@ -371,7 +364,7 @@ crash_loop!(
 crash_loop!(
     retained_and_taken_back, {"deletionPolicy": "Retain"}, made: true,
     |run| Box::pin(async move {
-        run.clients().delete(NAME, &DeleteParams::default()).await?;
+        run.delete().await?;
         run.live(Death::Never).await?;
         run.apply(&json!({"displayName": "Web"})).await
     }),

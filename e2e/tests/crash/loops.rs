@@ -100,6 +100,12 @@ impl<P: Server> Run<P> {
         Ok(())
     }
 
+    /// Deletes the OIDCClient; its finalizer keeps it.
+    pub(crate) async fn delete(&self) -> Result<()> {
+        self.clients().delete(NAME, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
     /// Asks for a new client secret.
     pub(crate) async fn rotate(&self, value: &str) -> Result<()> {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {"oidc-operator.io/rotate": value}}}));

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
 use oidc_operator_e2e::{
     case,
     keycloak::{Mark, Registrar},
@@ -167,7 +166,7 @@ async fn delete_at_keycloaks_registration() {
             let before = subject.server.realm.registered().await?;
             run.apply(&json!({})).await?;
             run.live(Death::Never).await?;
-            run.clients().delete(NAME, &DeleteParams::default()).await?;
+            run.delete().await?;
             die(&run, death, wiped).await.with_context(what)?;
             ensure!(run.clients().get_opt(NAME).await?.is_none(), "{}", what());
             assert_eq!(new_clients(&run, &before).await?.len(), 0, "{}", what());

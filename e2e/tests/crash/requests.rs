@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
 use oidc_operator_e2e::{
     authentik::{Fault, Managed, Rule},
     wait::eventually,
@@ -12,7 +11,7 @@ use oidc_operator_e2e::{
 use serde_json::{Value, json};
 
 use crate::{
-    loops::{NAME, Run, SECRET, SOON},
+    loops::{Run, SECRET, SOON},
     operator::Death,
     server::{Server as _, Subject},
     state::EndState,
@@ -61,7 +60,7 @@ async fn happens(run: &Run<Managed>, spec: &Value, cut: Cut) -> Result<()> {
         Cut::Delete => {
             run.apply(spec).await?;
             run.live(Death::Never).await?;
-            run.clients().delete(NAME, &DeleteParams::default()).await?;
+            run.delete().await?;
             Ok(())
         }
     }

@@ -6,5 +6,6 @@
 mod logins;
 mod many;
 mod platform;
+mod secrets;
 mod site;
 mod way;

@@ -6,7 +6,7 @@ use oidc_operator_e2e::{
     case,
     dex::{
         Storage,
-        supervised::{BASE, KEYS, PLATFORM_CLIENT, SupervisedDex, TARGET},
+        supervised::{BASE, DEPLOYMENT, KEYS, PLATFORM_CLIENT, SupervisedDex, TARGET},
     },
     scene::{SOON, Scene},
     wait::eventually,
@@ -118,8 +118,15 @@ async fn what_others_change_comes_back_at_once() {
         );
         let kubectl = site.cluster.kubectl()?;
         let namespace = scene.identity.as_str();
-        let works = async |what: &str| {
+        let heals = async |what: &str, args: &[&str]| {
+            let before = site.dex.starts().len();
+            kubectl.run([args, &["-n", namespace]].concat()).await?;
             eventually(format!("{what}: all is as before"), SOON * 3, async || {
+                let starts = site.dex.starts();
+                ensure!(
+                    starts.len() > before && starts.last().is_some_and(|start| start.served.is_some()),
+                    "Dex was not started anew"
+                );
                 ensure!(target(&scene).await?.contains(&id), "the target lacks the client");
                 let deployment = kubectl.get_json(["deployment", "dex", "-n", namespace]).await?;
                 let container = &deployment["spec"]["template"]["spec"]["containers"][0];
@@ -141,59 +148,21 @@ async fn what_others_change_comes_back_at_once() {
         };
 
         // Pods of Dex could not start without it.
-        kubectl.run(["delete", "secret", KEYS, "-n", namespace]).await?;
-        works("the Secret is deleted").await?;
-        kubectl.run(["delete", "configmap", TARGET, "-n", namespace]).await?;
-        works("the target is deleted").await?;
+        heals("the Secret is deleted", &["delete", "secret", KEYS]).await?;
+        heals("the target is deleted", &["delete", "configmap", TARGET]).await?;
         let data = json!({"data": {"config.yaml": site.dex.base()}}).to_string();
-        let edit = [
-            "patch",
-            "configmap",
-            TARGET,
-            "-n",
-            namespace,
-            "--type",
-            "merge",
-            "-p",
-            &data,
-        ];
-        kubectl.run(edit).await?;
-        works("the target is overwritten").await?;
-        let part = json!([{"op": "remove", "path": "/spec/template/spec/containers/0/envFrom"}]).to_string();
-        let edit = [
-            "patch",
-            "deployment",
-            "dex",
-            "-n",
-            namespace,
-            "--type",
-            "json",
-            "-p",
-            &part,
-        ];
-        kubectl.run(edit).await?;
-        works("envFrom is taken away").await?;
+        let patch = ["patch", "configmap", TARGET, "--type", "merge", "-p", &data];
+        heals("the target is overwritten", &patch).await?;
+        let gone = |member: &str| json!({"op": "remove", "path": format!("/spec/template/spec/containers/0/{member}")});
+        let part = json!([gone("envFrom")]).to_string();
+        let patch = ["patch", "deployment", DEPLOYMENT, "--type", "json", "-p", &part];
+        heals("envFrom is taken away", &patch).await?;
         site.was_never_open()?;
 
         // Only who takes both away opens Dex, and not for long.
-        let all = json!([
-            {"op": "remove", "path": "/spec/template/spec/containers/0/envFrom"},
-            {"op": "remove", "path": "/spec/template/spec/containers/0/env"},
-        ])
-        .to_string();
-        let edit = [
-            "patch",
-            "deployment",
-            "dex",
-            "-n",
-            namespace,
-            "--type",
-            "json",
-            "-p",
-            &all,
-        ];
-        kubectl.run(edit).await?;
-        works("all variables are taken away").await
+        let all = json!([gone("envFrom"), gone("env")]).to_string();
+        let patch = ["patch", "deployment", DEPLOYMENT, "--type", "json", "-p", &all];
+        heals("all variables are taken away", &patch).await
     })
     .await;
 }

@@ -31,6 +31,10 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn start(name: &str, storage: Storage) -> Result<Self> {
+        Self::start_with(name, SupervisedDex::new(&format!("{name}-dex"), storage)?).await
+    }
+
+    pub(crate) async fn start_with(name: &str, dex: SupervisedDex) -> Result<Self> {
         http::choose_crypto();
         let cluster = ControlPlane::start(Options {
             name: format!("{name}-control-plane"),
@@ -45,7 +49,6 @@ impl Site {
         options.name = format!("{name}-operator");
         let operator = Operator::start(options)?;
         operator.wait_ready(Duration::from_secs(60)).await?;
-        let dex = SupervisedDex::new(&format!("{name}-dex"), storage)?;
         Ok(Self {
             _operator: operator,
             dex,

@@ -259,7 +259,9 @@ impl Shared {
                 Setup::Keys(change) => drop(self.installation.write_keys(keys, &change).await?),
                 Setup::Template(draft) => {
                     if self.installation.write_template(&seen.workload, &draft).await? == Stored::Done {
-                        lock(&self.times).last_template = Some(Instant::now());
+                        let mut times = lock(&self.times);
+                        times.last_template = Some(Instant::now());
+                        times.first_change = None;
                     }
                 }
             }
@@ -411,6 +413,12 @@ impl Shared {
         let _roller = self.roller.lock().await;
         let next = roll::next(seen, &lock(&self.effects), self.ages())?;
         Ok(match next {
+            // Nobody here wrote what it would bring: somebody else did, or an earlier process. Where clients were lost with it, they
+            // are about to be written again, and Pods that run have them still.
+            Roll::Template(..) if lock(&self.times).first_change.is_none() => {
+                self.changed();
+                Next::Again
+            }
             Roll::Template(draft, written) => {
                 let first_change = lock(&self.times).first_change.take();
                 match self.installation.write_template(&seen.workload, &draft).await {

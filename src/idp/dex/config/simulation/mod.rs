@@ -1,6 +1,7 @@
 //! Everything that may happen between any two writes, with a model of Pods: at no moment does any of them run with a client whose
 //! variable is missing, and whatever is cut off ends where an undisturbed run does.
 
+mod at_work;
 mod world;
 
 use std::collections::BTreeSet;
