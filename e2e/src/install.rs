@@ -126,23 +126,25 @@ pub async fn allow_restarts(cluster: &ControlPlane, namespace: &str) -> Result<(
     kubectl
         .run(["create", "rolebinding", "restarts", role, &account, "-n", namespace])
         .await?;
+    may(cluster, "patch", "deployments.apps", namespace, true).await
+}
+
+/// Waits until the API server knows that the operator may do `verb` to `resource` in `namespace`, or that it may not.
+///
+/// # Errors
+/// kubectl fails, or the API server says the other thing for too long.
+pub async fn may(cluster: &ControlPlane, verb: &str, resource: &str, namespace: &str, may: bool) -> Result<()> {
+    let kubectl = cluster.kubectl()?;
     let user = format!("system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}");
-    let ask = [
-        "auth",
-        "can-i",
-        "patch",
-        "deployments.apps",
-        "-n",
-        namespace,
-        "--as",
-        &user,
-    ];
+    let ask = ["auth", "can-i", verb, resource, "-n", namespace, "--as", &user];
+    let expected = if may { "yes" } else { "no" };
     eventually(
-        "the operator may restart workloads",
+        format!("may the operator {verb} {resource}: {expected}"),
         Duration::from_secs(30),
         async || {
+            // Its exit code says the same.
             let answer = kubectl.output(ask, "").await?;
-            ensure!(answer.stdout.trim() == "yes", "{answer:?}");
+            ensure!(answer.stdout.trim() == expected, "{answer:?}");
             Ok(())
         },
     )
@@ -158,21 +160,5 @@ pub async fn allow_dex_config(cluster: &ControlPlane, namespace: &str) -> Result
     let rights = rights.replace("namespace: dex\n", &format!("namespace: {namespace}\n"));
     let kubectl = cluster.kubectl()?;
     kubectl.apply(&rights).await?;
-    let user = format!("system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}");
-    eventually("the operator may roll Dex out", Duration::from_secs(30), async || {
-        let ask = [
-            "auth",
-            "can-i",
-            "patch",
-            "deployments.apps/dex",
-            "-n",
-            namespace,
-            "--as",
-            &user,
-        ];
-        let answer = kubectl.run(ask).await?;
-        ensure!(answer.trim() == "yes", "{answer}");
-        Ok(())
-    })
-    .await
+    may(cluster, "watch", "deployments.apps/dex", namespace, true).await
 }

@@ -1,8 +1,6 @@
 //! A real Dex that keeps its clients as objects in a namespace of a control plane.
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
@@ -11,7 +9,6 @@ use serde_json::{Value, json};
 use super::{Dex, DexOptions, Storage};
 use crate::control_plane::ControlPlane;
 use crate::install::{self, CA};
-use crate::wait::eventually;
 
 /// What Dex itself needs, as its own documentation has it (`examples/k8s/dex.yaml`), for ServiceAccount `dex` of a namespace.
 fn rights(namespace: &str) -> String {
@@ -96,20 +93,7 @@ impl StoredDex {
         kubectl
             .run(["apply", "-n", &self.namespace, "-k", "config/dex-storage"])
             .await?;
-        let user = format!(
-            "system:serviceaccount:{}:{}",
-            install::NAMESPACE,
-            install::SERVICE_ACCOUNT
-        );
-        let ask = ["auth", "can-i", "watch", "oauth2clients.dex.coreos.com", "-n"];
-        let ask = ask.into_iter().chain([self.namespace.as_str(), "--as", &user]);
-        let ask: Vec<&str> = ask.collect();
-        eventually("the operator may watch", Duration::from_secs(30), async || {
-            let answer = kubectl.output(ask.iter().copied(), "").await?;
-            ensure!(answer.stdout.trim() == "yes", "{answer:?}");
-            Ok(())
-        })
-        .await
+        install::may(cluster, "watch", "oauth2clients.dex.coreos.com", &self.namespace, true).await
     }
 
     /// The namespace that Dex keeps its objects in.

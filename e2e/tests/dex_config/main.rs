@@ -6,6 +6,7 @@
 mod logins;
 mod many;
 mod platform;
+mod rights;
 mod secrets;
 mod site;
 mod way;
