@@ -230,9 +230,9 @@ fn version(metadata: &ObjectMeta) -> Version {
 }
 
 /// The answer to a write.
-fn stored<T>(operation: &'static str, answer: Result<T, KubeError>) -> Result<Stored, IdpError> {
+fn stored<K: Resource>(operation: &'static str, answer: Result<K, KubeError>) -> Result<Stored, IdpError> {
     match answer {
-        Ok(_) => Ok(Stored::Done),
+        Ok(object) => Ok(Stored::Done(version(object.meta()))),
         Err(KubeError::AlreadyExists | KubeError::Conflict | KubeError::NotFound) => Ok(Stored::Conflict),
         Err(error) => Err(failed(operation, &error)),
     }

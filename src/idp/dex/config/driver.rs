@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     change::{Answer, Applied, Change, apply},
     effects::Effects,
-    installation::{Installation, KeysChange, Sighting, Stored, TargetDraft},
+    installation::{Installation, KeysChange, Part, Sighting, Stored, TargetDraft, Version},
     issuer::ConfigIssuer,
     known::{Known, News},
     model::DexConfigModel,
@@ -202,7 +202,7 @@ async fn attend(shared: Arc<Shared>) {
     let mut sightings = shared.installation.sightings();
     while let Some(Sighting { part, shown }) = sightings.next().await {
         let news = {
-            // What is being written is no news once its writer has looked.
+            // What is being written is no news once its version is known.
             let _writer = shared.writer.lock().await;
             lock(&shared.known).seen(part, shown)
         };
@@ -236,14 +236,31 @@ impl Shared {
             self.installation.keys(),
             self.installation.workload(),
         )?;
-        lock(&self.known).looked(target.as_ref(), keys.as_ref(), &workload);
         let seen = Seen::new(self.installation.names(), &base, target, keys, workload)?;
         lock(&self.effects).wrote(seen.digests(&seen.entries()));
         Ok(seen)
     }
 
-    /// Brings everything in place that clients need.
-    async fn set_up(&self) -> Result<Standing, IdpError> {
+    async fn write_target(&self, former: Option<&Version>, draft: &TargetDraft) -> Result<Stored, IdpError> {
+        let stored = self.installation.write_target(former, draft).await?;
+        self.note(Part::Target, former, &stored);
+        Ok(stored)
+    }
+
+    async fn write_keys(&self, former: Option<&Version>, change: &KeysChange) -> Result<Stored, IdpError> {
+        let stored = self.installation.write_keys(former, change).await?;
+        self.note(Part::Keys, former, &stored);
+        Ok(stored)
+    }
+
+    fn note(&self, part: Part, former: Option<&Version>, stored: &Stored) {
+        if let Stored::Done(version) = stored {
+            lock(&self.known).wrote(part, former, version.clone());
+        }
+    }
+
+    /// Brings everything in place that clients need. `before_all`: all clients are looked at next.
+    async fn set_up(&self, before_all: bool) -> Result<Standing, IdpError> {
         let _writer = self.writer.lock().await;
         for _ in 0..CONFLICTS_AT_MOST {
             let seen = self.look().await?;
@@ -252,13 +269,19 @@ impl Shared {
                 seen.target.as_ref().map(|target| &target.version),
                 seen.keys.as_ref().map(|keys| &keys.version),
             );
-            match setup::next(&seen, &fresh)? {
+            let next = setup::next(&seen, &fresh)?;
+            if before_all {
+                lock(&self.known).looked(seen.target.as_ref(), seen.keys.as_ref(), &seen.workload);
+            } else {
+                lock(&self.known).compared(&seen.workload);
+            }
+            match next {
                 Setup::Done => return Ok(Standing::Whole(Box::new(seen))),
                 Setup::Wait(why) => return Ok(Standing::Waits(why)),
-                Setup::Target(draft) => drop(self.installation.write_target(target, &draft).await?),
-                Setup::Keys(change) => drop(self.installation.write_keys(keys, &change).await?),
+                Setup::Target(draft) => drop(self.write_target(target, &draft).await?),
+                Setup::Keys(change) => drop(self.write_keys(keys, &change).await?),
                 Setup::Template(draft) => {
-                    if self.installation.write_template(&seen.workload, &draft).await? == Stored::Done {
+                    if let Stored::Done(_) = self.installation.write_template(&seen.workload, &draft).await? {
                         let mut times = lock(&self.times);
                         times.last_template = Some(Instant::now());
                         times.first_change = None;
@@ -337,7 +360,7 @@ impl Shared {
                     revision: Some(fresh()),
                     ..KeysChange::default()
                 };
-                if self.installation.write_keys(Some(&keys.version), &change).await? == Stored::Conflict {
+                if self.write_keys(Some(&keys.version), &change).await? == Stored::Conflict {
                     continue;
                 }
                 self.changed();
@@ -348,7 +371,7 @@ impl Shared {
                     guarded: target.guarded.clone(),
                     revision: fresh(),
                 };
-                if self.installation.write_target(Some(&target.version), &draft).await? == Stored::Conflict {
+                if self.write_target(Some(&target.version), &draft).await? == Stored::Conflict {
                     continue;
                 }
                 self.changed();
@@ -393,7 +416,7 @@ impl Shared {
 
     /// One step of a roll-out.
     async fn step(&self) -> Result<Next, IdpError> {
-        let seen = match self.set_up().await? {
+        let seen = match self.set_up(false).await? {
             Standing::Whole(seen) => seen,
             Standing::Waits(why) => {
                 lock(&self.effects).waits(why);
@@ -422,7 +445,7 @@ impl Shared {
             Roll::Template(draft, written) => {
                 let first_change = lock(&self.times).first_change.take();
                 match self.installation.write_template(&seen.workload, &draft).await {
-                    Ok(Stored::Done) => {
+                    Ok(Stored::Done(_)) => {
                         let mut times = lock(&self.times);
                         times.last_template = Some(Instant::now());
                         times.last_batch = times.last_template;
@@ -496,8 +519,7 @@ impl Shared {
                 remove: unused,
                 ..KeysChange::default()
             };
-            self.installation.write_keys(Some(&keys.version), &change).await?;
-            self.look().await?;
+            self.write_keys(Some(&keys.version), &change).await?;
         }
         Ok(())
     }
@@ -527,7 +549,7 @@ impl Driver for DexConfigDriver {
             if let Some(error) = lock(&self.shared.known).hidden() {
                 return Err(error.clone());
             }
-            let standing = self.shared.set_up().await?;
+            let standing = self.shared.set_up(true).await?;
             let seen = match standing {
                 Standing::Whole(seen) => seen,
                 Standing::Waits(why) => {

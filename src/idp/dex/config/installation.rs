@@ -174,10 +174,10 @@ pub struct Sighting {
 }
 
 /// What became of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// It was done.
-    Done,
+    /// It was done, and this is the version now.
+    Done(Version),
     /// The object is not what was seen: look again.
     Conflict,
 }

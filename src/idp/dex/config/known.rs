@@ -1,4 +1,7 @@
-//! What the last look found, so that only what others did since is news. Pure.
+//! What is known of the objects, so that only what others did to them is news. Pure.
+//!
+//! A look alone makes nothing known: whoever looked at a target from which somebody took a client writes it again only if the client
+//! is looked at too. Known is what a look at the whole provider found, and what was written on top of that and nothing else.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +11,7 @@ use crate::domain::{ErrorClass, IdpError};
 /// What is known of the objects without looking.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// What the last look found; `None`: there was none.
+    /// What the last look at the whole provider found, with what was written since; `None`: there was none.
     found: Option<BTreeMap<Part, Version>>,
     /// What cannot be seen for now.
     hidden: BTreeMap<Part, IdpError>,
@@ -28,7 +31,7 @@ pub(super) enum News {
 }
 
 impl Known {
-    /// Takes in what a look found.
+    /// Takes in what a look found, after which all clients are looked at.
     pub(super) fn looked(&mut self, target: Option<&Target>, keys: Option<&Keys>, workload: &Workload) {
         let workload = version_of(workload);
         let found = [
@@ -44,7 +47,23 @@ impl Known {
         );
     }
 
-    /// What a sighting means. Whoever writes must have looked since: its own writes are no news.
+    /// Takes in a write of the operator's own, over `former`. Where that was somebody else's, it stays news.
+    pub(super) fn wrote(&mut self, part: Part, former: Option<&Version>, version: Version) {
+        if let Some(found) = &mut self.found
+            && found.get(&part) == former
+        {
+            found.insert(part, version);
+        }
+    }
+
+    /// Takes in the template of the workload, which is about to be compared with what it should be.
+    pub(super) fn compared(&mut self, workload: &Workload) {
+        if let Some(found) = &mut self.found {
+            found.insert(Part::Workload, version_of(workload));
+        }
+    }
+
+    /// What a sighting means.
     pub(super) fn seen(&mut self, part: Part, shown: Result<Option<Version>, IdpError>) -> News {
         let shown = match shown {
             Ok(shown) => shown,
@@ -147,6 +166,21 @@ mod tests {
         ] {
             assert_eq!(known().seen(part, Ok(shown.clone())), expected, "{part:?} {shown:?}");
         }
+    }
+
+    #[test]
+    fn a_write_is_no_news_unless_it_hides_that_of_somebody_else() {
+        let mut known = known();
+        known.wrote(Part::Target, Some(&version("t", 9)), version("t", 10));
+        assert_eq!(known.seen(Part::Target, Ok(Some(version("t", 10)))), News::Nothing);
+        // Version 11 was not ours, and 12 was written over it.
+        known.wrote(Part::Target, Some(&version("t", 11)), version("t", 12));
+        assert_eq!(known.seen(Part::Target, Ok(Some(version("t", 12)))), News::Clients);
+        // Made again by whoever found it missing: that it was missing stays news.
+        known.wrote(Part::Target, None, version("another", 13));
+        assert_eq!(known.seen(Part::Target, Ok(None)), News::Clients);
+        known.wrote(Part::Keys, None, version("k", 14));
+        assert_eq!(known.seen(Part::Keys, Ok(Some(version("k", 14)))), News::Nothing);
     }
 
     #[test]

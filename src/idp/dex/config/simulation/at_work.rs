@@ -10,10 +10,10 @@ use futures::stream::BoxStream;
 
 use super::{
     super::{
-        driver::DexConfigDriver,
+        driver::{DexConfigDriver, Listener, Notice},
         installation::{
-            Installation, Keys, KeysChange, Names, Sighting, Stored, Target, TargetDraft, TemplateDraft, Text, Version,
-            Workload,
+            Installation, Keys, KeysChange, Names, Part, Sighting, Stored, Target, TargetDraft, TemplateDraft, Text,
+            Version, Workload,
         },
         issuer::ConfigIssuer,
     },
@@ -28,12 +28,16 @@ use crate::{
 struct Modelled {
     world: Arc<Mutex<World>>,
     names: Names,
+    sightings: Mutex<Option<BoxStream<'static, Sighting>>>,
 }
 
 impl Modelled {
     fn changed(&self, change: impl FnOnce(&mut World)) -> Result<Stored, IdpError> {
         change(&mut self.world.lock().unwrap());
-        Ok(Stored::Done)
+        Ok(Stored::Done(Version {
+            uid: "u".to_owned(),
+            resource_version: "1".to_owned(),
+        }))
     }
 }
 
@@ -43,7 +47,7 @@ impl Installation for Modelled {
         &self.names
     }
     fn sightings(&self) -> BoxStream<'static, Sighting> {
-        Box::pin(futures::stream::pending())
+        self.sightings.lock().unwrap().take().unwrap()
     }
     async fn base(&self) -> Result<Text, IdpError> {
         Ok(Text(self.world.lock().unwrap().base.clone()))
@@ -68,7 +72,16 @@ impl Installation for Modelled {
     }
 }
 
+/// Nothing is told of the objects, and nobody hears what the driver tells.
 fn driver(world: &Arc<Mutex<World>>) -> DexConfigDriver {
+    driver_that_hears(world, Box::pin(futures::stream::pending()), Box::new(|_| ()))
+}
+
+fn driver_that_hears(
+    world: &Arc<Mutex<World>>,
+    sightings: BoxStream<'static, Sighting>,
+    listener: Listener,
+) -> DexConfigDriver {
     let issuer = ConfigIssuer {
         http: HttpClient::new(&transport(None)).unwrap(),
         // Nobody answers there.
@@ -80,13 +93,9 @@ fn driver(world: &Arc<Mutex<World>>) -> DexConfigDriver {
     let installation = Modelled {
         world: Arc::clone(world),
         names: names(),
+        sightings: Mutex::new(Some(sightings)),
     };
-    DexConfigDriver::new(
-        Box::new(installation),
-        issuer,
-        Duration::from_secs(60),
-        Box::new(|_| ()),
-    )
+    DexConfigDriver::new(Box::new(installation), issuer, Duration::from_secs(60), listener)
 }
 
 fn client() -> DesiredClient {
@@ -138,4 +147,30 @@ async fn what_is_gone_for_good_is_gone_soon() {
     let world = world.lock().unwrap();
     assert_eq!(world.newest(), before + 1);
     assert!(world.templates.last().unwrap().variables.is_empty());
+}
+
+/// A list reads the target too, and writes nothing: that it found it missing mends nothing.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_was_deleted_is_told_of_although_a_list_found_it_missing_first() {
+    let world = Arc::new(Mutex::new(standing()));
+    let (tell, told) = futures::channel::mpsc::unbounded();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = {
+        let heard = Arc::clone(&heard);
+        Box::new(move |notice| heard.lock().unwrap().push(notice))
+    };
+    let driver = driver_that_hears(&world, Box::pin(told), listener);
+    driver.probe().await.unwrap();
+    heard.lock().unwrap().clear();
+
+    world.lock().unwrap().target = None;
+    driver.list(0).await.unwrap();
+    let shown = Ok(None);
+    tell.unbounded_send(Sighting {
+        part: Part::Target,
+        shown,
+    })
+    .unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(*heard.lock().unwrap(), [Notice::Provider]);
 }
