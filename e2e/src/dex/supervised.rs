@@ -24,7 +24,7 @@ use super::{Addresses, Storage, USER_EMAIL, USER_ID, USER_NAME, config};
 use crate::control_plane::ControlPlane;
 use crate::pki::Ca;
 use crate::process::Process;
-use crate::scene::{self, Idp};
+use crate::scene::Idp;
 use crate::wait::eventually;
 use crate::workdir::WorkDir;
 use crate::{http, install, pod, ports, tools};
@@ -277,11 +277,12 @@ staticPasswords:
         let labels = json!({"app": DEPLOYMENT});
         let mount = self.mount().display().to_string();
         let (data, volume) = match self.kind {
-            DexConfigKind::ConfigMap => ("data", json!({"configMap": {"name": TARGET}})),
-            DexConfigKind::Secret => ("stringData", json!({"secret": {"secretName": TARGET}})),
+            DexConfigKind::ConfigMap => ("data", json!({"name": "config", "configMap": {"name": TARGET}})),
+            DexConfigKind::Secret => (
+                "stringData",
+                json!({"name": "config", "secret": {"secretName": TARGET}}),
+            ),
         };
-        let mut volumes = json!([{"name": "config"}]);
-        scene::merge(&mut volumes[0], &volume);
         vec![
             json!({
                 "apiVersion": "v1",
@@ -313,7 +314,7 @@ staticPasswords:
                                 "env": [{"name": "DEX_EXPAND_ENV", "value": "false"}],
                                 "volumeMounts": [{"name": "config", "mountPath": mount}],
                             }],
-                            "volumes": volumes,
+                            "volumes": [volume],
                         },
                     },
                 },

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use oidc_operator::api::{OIDCClient, OIDCProvider};
-use oidc_operator_e2e::{case, dex::Storage, install, scene::SOON, wait::eventually};
+use oidc_operator_e2e::{case, dex::Storage, install};
 use serde_json::json;
 
 use crate::site::{PROVIDER, Site, ready};
@@ -40,10 +40,7 @@ async fn a_right_to_follow_that_is_missing_is_named_and_its_return_is_noticed() 
         install::allow_dex_config(&site.cluster, namespace).await?;
         scene.client("web", json!({})).await?;
         // The watch is begun anew after pauses that grow up to half a minute.
-        eventually("the provider is ready", SOON * 2, async || {
-            ready::<OIDCProvider>(&scene, PROVIDER).await.map(drop)
-        })
-        .await?;
+        ready::<OIDCProvider>(&scene, PROVIDER).await?;
         ready::<OIDCClient>(&scene, "web").await?;
         site.was_never_open()
     })

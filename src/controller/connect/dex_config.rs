@@ -222,7 +222,8 @@ fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a String> {
     metadata.annotations.as_ref()?.get(name)
 }
 
-fn version(metadata: &ObjectMeta) -> Version {
+/// The version of a target or a Secret.
+pub(super) fn version(metadata: &ObjectMeta) -> Version {
     Version {
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),

@@ -15,10 +15,9 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 
-use super::dex_config::failed;
+use super::dex_config;
 use crate::{
     api::dex_config::{DexConfig, DexConfigKind},
-    domain::IdpError,
     idp::dex::config::{Part, Sighting, Version},
     kubernetes::watch::{Failure, answering, prune_metadata, watch_and_tell},
     telemetry::metrics::Metrics,
@@ -97,26 +96,20 @@ where
             Ok(Event::InitDone) => Some(Ok(listed.take())),
             Ok(Event::Apply(object)) => Some(Ok(Some(version(part, &object.metadata)))),
             Ok(Event::Delete(_)) => Some(Ok(None)),
-            Err(failure) => Some(Err(classified(operation, &failure))),
+            Err(failure) => Some(Err(dex_config::failed(operation, &failure.as_call(operation)))),
         };
         std::future::ready(shown.map(|shown| Sighting { part, shown }))
     })
 }
 
 fn version(part: Part, metadata: &ObjectMeta) -> Version {
-    let number = match part {
-        Part::Target | Part::Keys => metadata.resource_version.clone(),
-        Part::Workload => metadata.generation.map(|generation| generation.to_string()),
-    };
-    Version {
-        uid: metadata.uid.clone().unwrap_or_default(),
-        resource_version: number.unwrap_or_default(),
+    match part {
+        Part::Target | Part::Keys => dex_config::version(metadata),
+        Part::Workload => Version::of_template(
+            metadata.uid.clone().unwrap_or_default(),
+            metadata.generation.unwrap_or_default(),
+        ),
     }
-}
-
-/// The failure of a watch, as that of a call.
-fn classified(operation: &'static str, failure: &Failure) -> IdpError {
-    failed(operation, &failure.as_call(operation))
 }
 
 #[cfg(test)]

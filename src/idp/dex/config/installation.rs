@@ -16,6 +16,16 @@ pub struct Version {
     pub resource_version: String,
 }
 
+impl Version {
+    /// The version by which a workload is told of ([`Sighting`]): its generation, since its status changes all the time.
+    pub fn of_template(uid: String, generation: i64) -> Self {
+        Self {
+            uid,
+            resource_version: generation.to_string(),
+        }
+    }
+}
+
 /// The objects by their kinds and names (`ConfigMap dex/dex-config`), for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
@@ -168,8 +178,7 @@ pub enum Part {
 pub struct Sighting {
     /// Which one.
     pub part: Part,
-    /// The version that is there (of the workload: its generation, since its status changes all the time), or `None`; or why it cannot
-    /// be seen for now.
+    /// The version that is there (of the workload: [`Version::of_template`]), or `None`; or why it cannot be seen for now.
     pub shown: Result<Option<Version>, IdpError>,
 }
 

@@ -100,12 +100,8 @@ impl Known {
     }
 }
 
-/// The version by which a workload is told of: its status, which changes all the time, does not count.
 fn version_of(workload: &Workload) -> Version {
-    Version {
-        uid: workload.uid.clone(),
-        resource_version: workload.generation.to_string(),
-    }
+    Version::of_template(workload.uid.clone(), workload.generation)
 }
 
 /// Versions of one object can be compared as numbers (Kubernetes API concepts, "Resource versions", since 1.35; true of every server

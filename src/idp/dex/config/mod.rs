@@ -8,7 +8,8 @@
 //!
 //! By file: `document.rs`, `splice.rs`, `entry.rs`, `yaml.rs` make the file; `change.rs` applies changes to the clients in it; `seen.rs`
 //! is one look at everything; `setup.rs` and `roll.rs` say what to do next; `rollout.rs` and `effects.rs` judge what became of it;
-//! `known.rs` tells what others did from what the operator did. All of these are pure. `driver.rs` and `issuer.rs` do the IO, on an `installation.rs` that somebody who knows Kubernetes gives.
+//! `known.rs` tells what others did from what the operator did. All of these are pure. `driver.rs` and `issuer.rs` do the IO, on an
+//! `installation.rs` that somebody who knows Kubernetes gives.
 
 mod change;
 mod document;
