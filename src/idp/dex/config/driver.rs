@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     change::{Answer, Applied, Change, apply},
     effects::Effects,
-    installation::{Installation, KeysChange, Part, Sighting, Stored, TargetDraft, Version},
+    installation::{Installation, Keys, KeysChange, Part, Sighting, Stored, Target, TargetDraft, Version, Workload},
     issuer::ConfigIssuer,
     known::{Known, News},
     model::DexConfigModel,
@@ -230,12 +230,21 @@ enum Standing {
 
 impl Shared {
     async fn look(&self) -> Result<Seen, IdpError> {
+        self.look_and(|_, _, _, _| ()).await
+    }
+
+    /// `noted` sees what was read, also where nothing can be made of it.
+    async fn look_and(
+        &self,
+        noted: impl FnOnce(&mut Known, Option<&Target>, Option<&Keys>, &Workload),
+    ) -> Result<Seen, IdpError> {
         let (base, target, keys, workload) = tokio::try_join!(
             self.installation.base(),
             self.installation.target(),
             self.installation.keys(),
             self.installation.workload(),
         )?;
+        noted(&mut lock(&self.known), target.as_ref(), keys.as_ref(), &workload);
         let seen = Seen::new(self.installation.names(), &base, target, keys, workload)?;
         lock(&self.effects).wrote(seen.digests(&seen.entries()));
         Ok(seen)
@@ -263,19 +272,21 @@ impl Shared {
     async fn set_up(&self, before_all: bool) -> Result<Standing, IdpError> {
         let _writer = self.writer.lock().await;
         for _ in 0..CONFLICTS_AT_MOST {
-            let seen = self.look().await?;
+            let seen = self
+                .look_and(|known, target, keys, workload| {
+                    if before_all {
+                        known.looked(target, keys, workload);
+                    } else {
+                        known.compared(workload);
+                    }
+                })
+                .await?;
             let fresh = fresh();
             let (target, keys) = (
                 seen.target.as_ref().map(|target| &target.version),
                 seen.keys.as_ref().map(|keys| &keys.version),
             );
-            let next = setup::next(&seen, &fresh)?;
-            if before_all {
-                lock(&self.known).looked(seen.target.as_ref(), seen.keys.as_ref(), &seen.workload);
-            } else {
-                lock(&self.known).compared(&seen.workload);
-            }
-            match next {
+            match setup::next(&seen, &fresh)? {
                 Setup::Done => return Ok(Standing::Whole(Box::new(seen))),
                 Setup::Wait(why) => return Ok(Standing::Waits(why)),
                 Setup::Target(draft) => drop(self.write_target(target, &draft).await?),
